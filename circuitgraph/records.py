@@ -1,0 +1,161 @@
+"""Typed records of what a bundle and the graph hold.
+
+Spatial pairs are always ``(row, col)``; a stride or offset counts cells of the
+upstream layer, a receptive field counts pixels of the network's input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from circuitgraph.ids import FamilyId, LayerId, UnitId
+
+__all__ = [
+    "Family",
+    "Form",
+    "Layer",
+    "LayerKind",
+    "Member",
+    "NetworkInfo",
+    "NewBlock",
+]
+
+Pair = tuple[int, int]
+Form = Literal["dense", "diagonal", "row block", "global", "spatial"]
+LayerKind = Literal["input", "activation", "concat", "pooled", "linear"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Layer(_Record):
+    """One layer of units.
+
+    `aliases` are other module paths that name the same tensor. `size` is the map's
+    (rows, cols) at the input shape of the import, (1, 1) for a vector. `stride` and
+    `receptive_field` are in input pixels, (0, 0) where they are the whole input.
+    """
+
+    uid: str
+    index: int = Field(ge=0, description="place in topological order, 0 for the input")
+    kind: LayerKind
+    unit_count: int = Field(ge=1)
+    size: Pair
+    stride: Pair
+    receptive_field: Pair
+    aliases: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _uid_follows_the_grammar(self) -> Layer:
+        LayerId.parse(self.uid)
+        return self
+
+    @property
+    def id(self) -> LayerId:
+        """The parsed uid."""
+        return LayerId.parse(self.uid)
+
+    @property
+    def name(self) -> str:
+        """The layer's name inside its network."""
+        return self.id.layer
+
+    def unit(self, channel: int) -> UnitId:
+        """Return the id of the neuron at `channel`."""
+        return self.id.unit(channel)
+
+
+class Member(_Record):
+    """A unit's place in a family; `angle_deg` counter-clockwise as displayed, 0 pointing right."""
+
+    unit: str
+    position: int = Field(ge=0)
+    angle_deg: float | None = None
+
+
+class Family(_Record):
+    """Units of one layer that detect variations of one thing."""
+
+    uid: str
+    name: str
+    members: tuple[Member, ...]
+    description: str = ""
+    reference: str = ""
+
+    @model_validator(mode="after")
+    def _members_are_of_the_layer(self) -> Family:
+        own = FamilyId.parse(self.uid)
+        for member in self.members:
+            unit = UnitId.parse(member.unit)
+            if (unit.network, unit.layer) != (own.network, own.layer):
+                raise ValueError(f"{member.unit} is not of the layer of family {self.uid}")
+        return self
+
+
+class NetworkInfo(_Record):
+    """What a bundle says of its network and of how it was imported.
+
+    `weights_sha256` is over names, shapes and values of the tensors as read, so
+    that it does not change with the file that carries them.
+    """
+
+    network: str
+    architecture: str
+    weights_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    source: str = Field(description="the file or object the weights came from, by name, without its folder")
+    input_shape: tuple[int, int, int] = Field(description="(channel, row, col)")
+    importer: str
+    options: Mapping[str, Any] = {}
+    approximations: tuple[str, ...] = Field((), description="everything that was linearised or dropped, in words")
+    title: str = ""
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlock:
+    """The kernels between one upstream layer and some rows of one downstream layer, on the way into a bundle.
+
+    Parameters
+    ----------
+    up, down
+        Uids of the layers.
+    row_start
+        First downstream channel of the block; it covers as many as `kernels` has rows.
+    form
+        "dense" and "row block": (down, up, row, col). "global": (down, up, 1, 1), the weight on the
+        mean of the upstream map over all its positions. "spatial": (down, up, rows, cols) over the whole map,
+        stride (0, 0). "diagonal": (down, row, col), one kernel a target.
+    kernels
+        float32; what ``T[o, p] = bias[o] + sum K[o, i, u] S[i, stride * p + offset + u]`` calls K.
+    offset, stride
+        (row, col) in cells of the upstream layer.
+    up_channels
+        For "diagonal" only: (down,) int32, the upstream channel each target reads, -1 for none.
+    gross
+        For each edge the sum of ``|W2| |W1|`` over every path and position, (down, up) or, for "diagonal",
+        (down,); None where nothing was multiplied out. ``cancellation = 1 - l1 / gross``.
+    approximations
+        What was linearised on the way, one word or "word=value" each ("max_pool=avg", "border").
+    factors
+        Where a bottleneck was multiplied out: the folded maps from the one nearest the target
+        to the one nearest the source, each (out, in, row, col) float32.
+    """
+
+    up: str
+    down: str
+    row_start: int
+    form: Form
+    kernels: NDArray[np.float32]
+    offset: Pair
+    stride: Pair
+    up_channels: NDArray[np.int32] | None = None
+    gross: NDArray[np.floating[Any]] | None = None
+    approximations: tuple[str, ...] = ()
+    factors: tuple[NDArray[np.float32], ...] = field(default=())
