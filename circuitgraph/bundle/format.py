@@ -1,0 +1,220 @@
+"""The format of a bundle: names of its files, columns of its tables, its manifest.
+
+::
+
+    NAME.circuit/
+      manifest.json      version, network, every approximation, sha256 and size of each file
+      layers.parquet     one row a layer
+      units.parquet      one row a unit
+      blocks.parquet     one row a block of kernels
+      kernels/B.npy      block B, float32: (down, up, row, col); diagonal (down, row, col)
+      kernels/B.up.npy   for a diagonal block: the upstream channel of each target, -1 for none
+      factors/B.I.npy    the folded maps around a bottleneck that was multiplied out, downstream first
+      edges/L.parquet    one row an edge into layer number L, sorted by block, up, down
+      labels/families.json  families of units that came with the import
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from circuitgraph.kernels import SCALARS
+from circuitgraph.records import NetworkInfo
+
+__all__ = [
+    "BLOCKS_A_LAYER",
+    "BLOCKS_SCHEMA",
+    "EDGES_SCHEMA",
+    "FORMAT_VERSION",
+    "LAYERS_SCHEMA",
+    "MANIFEST",
+    "MIXES_SUM_SHARE",
+    "STRONG_SHARE",
+    "UNITS_SCHEMA",
+    "FileEntry",
+    "Manifest",
+    "canonical_json",
+    "file_sha256",
+    "iter_files",
+    "write_npy",
+    "write_table",
+]
+
+FORMAT_VERSION = 1
+BLOCKS_A_LAYER = 10_000
+"""A block's number is this times its target layer's index, plus its place among the blocks into that layer."""
+MANIFEST = "manifest.json"
+
+STRONG_SHARE = 0.02
+"""The share of a layer pair's edges, by |sum| or by l2, that counts as strong."""
+MIXES_SUM_SHARE = 0.2
+"""A strong edge by l2 mixes when its |sum| is below this share of its l1."""
+
+_PAIR = ("row", "col")
+
+
+def _pair_fields(name: str) -> list[tuple[str, pa.DataType]]:
+    return [(f"{name}_{axis}", pa.int32()) for axis in _PAIR]
+
+
+LAYERS_SCHEMA = pa.schema(
+    [
+        ("uid", pa.string()),
+        ("index", pa.int32()),
+        ("kind", pa.string()),
+        ("unit_count", pa.int32()),
+        *_pair_fields("size"),
+        *_pair_fields("stride"),
+        *_pair_fields("receptive_field"),
+        ("aliases", pa.list_(pa.string())),
+    ]
+)
+UNITS_SCHEMA = pa.schema(
+    [
+        ("uid", pa.string()),
+        ("layer", pa.string()),
+        ("channel", pa.int32()),
+        ("kind", pa.string()),
+        ("bias", pa.float32()),
+        ("in_norm", pa.float32()),
+        ("out_norm", pa.float32()),
+        ("is_dead", pa.bool_()),
+    ]
+)
+BLOCKS_SCHEMA = pa.schema(
+    [
+        ("block", pa.int32()),
+        ("up", pa.string()),
+        ("down", pa.string()),
+        ("row_start", pa.int32()),
+        ("row_stop", pa.int32()),
+        ("form", pa.string()),
+        ("kh", pa.int32()),
+        ("kw", pa.int32()),
+        *_pair_fields("offset"),
+        *_pair_fields("stride"),
+        ("approximations", pa.list_(pa.string())),
+        ("edge_count", pa.int64()),
+        ("zero_count", pa.int64()),
+        ("l1", pa.float64()),
+        ("squared", pa.float64()),
+        ("cancellation_median", pa.float32()),
+        ("cancellation_p90", pa.float32()),
+        ("strong_sum_cut", pa.float32()),
+        ("strong_l2_cut", pa.float32()),
+        ("file", pa.string()),
+        ("up_file", pa.string()),
+        ("factor_files", pa.list_(pa.string())),
+    ]
+)
+EDGES_SCHEMA = pa.schema(
+    [
+        ("block", pa.int32()),
+        ("up", pa.int32()),
+        ("down", pa.int32()),
+        *((name, pa.int32() if name.startswith("peak_") else pa.float32()) for name in SCALARS),
+        ("cancellation", pa.float32()),
+        ("share_in", pa.float32()),
+        ("excites", pa.bool_()),
+        ("inhibits", pa.bool_()),
+        ("mixes", pa.bool_()),
+    ]
+)
+
+
+class FileEntry(BaseModel):
+    """What the manifest says of one file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    sha256: str
+    bytes: int
+
+
+class Manifest(BaseModel):
+    """What ``manifest.json`` holds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format_version: int
+    info: NetworkInfo
+    strong_share: float
+    mixes_sum_share: float
+    counts: dict[str, int]
+    files: dict[str, FileEntry]
+    created: str
+    software: str
+
+
+def canonical_json(value: Any) -> str:
+    """Write `value` so that equal values give equal bytes."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+class _HashingFile:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self._file.write(view)
+        self.digest.update(view)
+        self.size += len(view)
+        return len(view)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def tell(self) -> int:
+        return self.size
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    @property
+    def entry(self) -> FileEntry:
+        return FileEntry(sha256=self.digest.hexdigest(), bytes=self.size)
+
+
+def write_npy(path: Path, array: NDArray[Any]) -> FileEntry:
+    """Write `array` as npy, hashing what goes by instead of reading it again."""
+    array = np.ascontiguousarray(array)
+    with path.open("wb") as raw:
+        file = _HashingFile(raw)
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        if array.size:
+            file.write(array.reshape(-1).view(np.uint8))
+        return file.entry
+
+
+def write_table(path: Path, table: pa.Table) -> FileEntry:
+    """Write `table` as Parquet, hashing what goes by."""
+    with path.open("wb") as raw:
+        file = _HashingFile(raw)
+        sink = pa.PythonFile(file, mode="w")
+        pq.write_table(table, sink, compression="zstd", row_group_size=1 << 17)
+        return file.entry
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def iter_files(folder: Path) -> Iterator[str]:
+    """Yield the relative names of all files below `folder`, sorted, with forward slashes."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            yield path.relative_to(folder).as_posix()

@@ -1,0 +1,466 @@
+"""Reading a bundle: layers, blocks and kernels, memory-mapped."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from circuitgraph.bundle import format as fmt
+from circuitgraph.errors import (
+    BundleCorruptError,
+    BundleError,
+    IdError,
+    MissingFileError,
+    UnknownLayerError,
+    UnknownNetworkError,
+    UnknownPairError,
+    UnknownUnitError,
+)
+from circuitgraph.ids import UnitId
+from circuitgraph.kernels import anchor_of, lay_on_window, union_window
+from circuitgraph.records import Family, Form, Layer, NetworkInfo
+
+__all__ = ["Block", "BlockInfo", "Bundle", "check_channel"]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockInfo:
+    """One row of ``blocks.parquet``: where a stored block of kernels lies and what it is."""
+
+    block: int
+    up: str
+    down: str
+    row_start: int
+    row_stop: int
+    form: Form
+    window: tuple[int, int]
+    offset: tuple[int, int]
+    stride: tuple[int, int]
+    approximations: tuple[str, ...]
+    edge_count: int
+    zero_count: int
+    l1: float
+    squared: float
+    cancellation_median: float | None
+    cancellation_p90: float | None
+    strong_sum_cut: float
+    strong_l2_cut: float
+    file: str
+    up_file: str | None
+    factor_files: tuple[str, ...]
+
+    @property
+    def anchor(self) -> tuple[float, float]:
+        """The (row, col) of a kernel that sits on the downstream unit's own position."""
+        return anchor_of(self.form, self.offset, self.window)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """All kernels between two layers.
+
+    Attributes
+    ----------
+    up, down
+        The layers.
+    kernels
+        (down, up, row, col) float32; memory-mapped where the pair is stored as one dense block, else put
+        together on the smallest window that holds all stored blocks, zero where nothing is stored.
+    offset, stride
+        (row, col) in cells of the upstream layer: ``T[o, p] = bias[o] + sum K[o, i, u] S[i, stride * p + offset + u]``
+        over u and all upstream layers, far from the borders of the map.
+    bias
+        (down,); it belongs to the target, once, not to each of its blocks.
+    approximations
+        Everything linearised between the two layers.
+    """
+
+    up: Layer
+    down: Layer
+    kernels: NDArray[np.float32]
+    offset: tuple[int, int]
+    stride: tuple[int, int]
+    bias: NDArray[np.float32]
+    parts: tuple[BlockInfo, ...]
+
+    @property
+    def approximations(self) -> tuple[str, ...]:
+        """Everything linearised between the two layers."""
+        return tuple(dict.fromkeys(word for part in self.parts for word in part.approximations))
+
+    @property
+    def form(self) -> Form:
+        """The form of the pair; "row block" where it is stored in several."""
+        return self.parts[0].form if len(self.parts) == 1 else "row block"
+
+    @property
+    def anchor(self) -> tuple[float, float]:
+        """The (row, col) of a kernel that sits on the downstream unit's own position."""
+        return anchor_of(self.form, self.offset, (self.kernels.shape[2], self.kernels.shape[3]))
+
+    def __repr__(self) -> str:
+        shape = "x".join(str(size) for size in self.kernels.shape)
+        return f"<Block {self.up.uid} -> {self.down.uid}: {shape}, offset {self.offset}, stride {self.stride}>"
+
+
+class Bundle:
+    """A network's expanded weights on disk.
+
+    Open one with `Bundle.open`; it is also a context manager. Layers and units may be named by
+    uid (``resnet20/layer1.0:3``), without the network, by an alias, or by an unambiguous ending
+    (``4c:447`` for ``inceptionv1/mixed4c:447``).
+    """
+
+    def __init__(self, path: Path, manifest: fmt.Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Open the bundle at `path`.
+
+        Raises
+        ------
+        MissingFileError
+            Nothing is there.
+        BundleError
+            It is not a bundle, or of a later format.
+        BundleCorruptError
+            A file is missing or has another size than the manifest says (`verify` looks at every byte).
+        """
+        path = Path(path)
+        manifest = _read_manifest(path)
+        for name, entry in manifest.files.items():
+            file = path / name
+            size = file.stat().st_size if file.is_file() else None
+            if size != entry.bytes:
+                found = "is missing" if size is None else f"has {size} bytes, not {entry.bytes}"
+                raise BundleCorruptError(f"opening {path}: {name} {found}.", hint="Import the network again.")
+        return cls(path, manifest)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was read; memory maps close when no array uses them any more."""
+        for name in ("layers", "blocks", "families", "units"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def info(self) -> NetworkInfo:
+        """What the bundle says of its network and import."""
+        return self.manifest.info
+
+    @property
+    def network(self) -> str:
+        """The network's id."""
+        return self.info.network
+
+    @property
+    def sha256(self) -> str:
+        """The hash of everything in the bundle but the moment it was made."""
+        import hashlib
+
+        body = self.manifest.model_dump(mode="json", exclude={"created"})
+        return hashlib.sha256(fmt.canonical_json(body).encode()).hexdigest()
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers in topological order, the input first."""
+        rows = self._table("layers.parquet").to_pylist()
+        return tuple(
+            Layer(
+                **{name: row[name] for name in ("uid", "index", "kind", "unit_count")},
+                **{name: _pair(row, name) for name in ("size", "stride", "receptive_field")},
+                aliases=tuple(row["aliases"]),
+            )
+            for row in rows
+        )
+
+    @cached_property
+    def units(self) -> pa.Table:
+        """One row a unit: uid, layer, channel, kind, bias, in_norm, out_norm, is_dead."""
+        return self._table("units.parquet")
+
+    @cached_property
+    def blocks(self) -> tuple[BlockInfo, ...]:
+        """Every stored block, by target layer."""
+        rows = self._table("blocks.parquet").to_pylist()
+        names = [
+            name for name in BlockInfo.__dataclass_fields__ if name not in ("window", "offset", "stride")
+        ]  # the pairs are two columns each
+        return tuple(
+            BlockInfo(
+                **{name: tuple(row[name]) if isinstance(row[name], list) else row[name] for name in names},
+                window=(row["kh"], row["kw"]),
+                offset=_pair(row, "offset"),
+                stride=_pair(row, "stride"),
+            )
+            for row in rows
+        )
+
+    @cached_property
+    def families(self) -> tuple[Family, ...]:
+        """Families of units that came with the import."""
+        text = (self.path / "labels" / "families.json").read_text(encoding="utf-8")
+        return tuple(Family(**row) for row in json.loads(text))
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """(up, down) uids of all layer pairs with kernels between them, in order of the target."""
+        return tuple(dict.fromkeys((block.up, block.down) for block in self.blocks))
+
+    def layer(self, name: str) -> Layer:
+        """Return the layer called `name`: its uid, its name, an alias, or an unambiguous ending.
+
+        Raises
+        ------
+        UnknownLayerError
+            No layer, or more than one, is called so.
+        """
+        network, _, short = name.rpartition("/")
+        if network and network != self.network:
+            raise UnknownNetworkError(
+                f"layer {name!r}: this bundle holds {self.network}.", hint=f"Ask for {self.network}/{short}."
+            )
+        for layer in self.layers:
+            if short == layer.name or short in layer.aliases:
+                return layer
+        ends = [layer for layer in self.layers if len(short) >= 2 and layer.name.endswith(short)]
+        if len(ends) == 1:
+            return ends[0]
+        names = [layer.name for layer in self.layers]
+        close = difflib.get_close_matches(short, names, n=3) or [layer.name for layer in ends]
+        raise UnknownLayerError(
+            f"layer {name!r} does not exist in {self.network}, which has {len(names)}: {_some(names)}.",
+            hint=f"Did you mean {' or '.join(close)}?" if close else f"`circuitgraph inspect {self.path}` lists them.",
+        )
+
+    def unit(self, name: str) -> UnitId:
+        """Return the id of the unit called `name` (``net/layer:3``, ``layer:3``, ``4c:447``).
+
+        Raises
+        ------
+        UnknownLayerError, UnknownUnitError
+            The layer, or the channel in it, does not exist.
+        """
+        layer_name, colon, channel = name.rpartition(":")
+        if not colon or not channel.isascii() or not channel.isdigit():
+            raise IdError(f"{name!r} is not the uid of a unit.", hint="It has the form network/layer:channel.")
+        layer = self.layer(layer_name)
+        return check_channel(layer.unit(int(channel)), layer)
+
+    def block(self, up: str, down: str) -> Block:
+        """Return all kernels from layer `up` to layer `down`.
+
+        Raises
+        ------
+        UnknownLayerError
+            There is no such layer.
+        UnknownPairError
+            No weights lead from `up` to `down` without passing another layer of units.
+        """
+        upper, lower = self.layer(up), self.layer(down)
+        parts = tuple(part for part in self.blocks if part.up == upper.uid and part.down == lower.uid)
+        if not parts:
+            raise self._no_pair(upper, lower)
+        offset, window = union_window([part.offset for part in parts], [part.window for part in parts])
+        kernels: NDArray[np.float32]
+        if len(parts) == 1 and parts[0].up_file is None and self._covers(parts[0], lower):
+            kernels = self.stored(parts[0])
+        else:
+            kernels = np.zeros((lower.unit_count, upper.unit_count, *window), dtype=np.float32)
+            for part in parts:
+                self._lay(part, kernels, offset, window)
+            kernels.flags.writeable = False
+        return Block(upper, lower, kernels, offset, parts[0].stride, self.bias(lower.uid), parts)
+
+    def kernel(self, up: str, down: str) -> NDArray[np.float32]:
+        """Return the (row, col) kernel from unit `up` to unit `down`, on the window it is stored with.
+
+        Raises
+        ------
+        UnknownUnitError, UnknownLayerError, UnknownPairError
+            The unit, its layer or the pair of layers does not exist.
+        """
+        u, d = self.unit(up), self.unit(down)
+        upper, lower = self.layer(str(u.layer_id)), self.layer(str(d.layer_id))
+        part = self.part_of(upper, lower, d.channel or 0)
+        if part is None:
+            own = next(p for p in self.blocks if p.up == upper.uid and p.down == lower.uid)
+            return np.zeros(own.window, dtype=np.float32)
+        row = (d.channel or 0) - part.row_start
+        stored = self.stored(part)
+        if part.up_file is None:
+            return np.array(stored[row, u.channel])
+        sources = self.up_channels(part)
+        return np.array(stored[row]) if sources[row] == u.channel else np.zeros(part.window, dtype=np.float32)
+
+    def part_of(self, up: Layer, down: Layer, channel: int) -> BlockInfo | None:
+        """Return the stored block that holds the kernels from `up` to one unit of `down`, None where it has none.
+
+        Raises
+        ------
+        UnknownPairError
+            No weights lead from `up` to `down`.
+        """
+        own = [part for part in self.blocks if part.up == up.uid and part.down == down.uid]
+        if not own:
+            raise self._no_pair(up, down)
+        return next((part for part in own if part.row_start <= channel < part.row_stop), None)
+
+    def bias(self, layer: str) -> NDArray[np.float32]:
+        """Return the (unit,) biases of a layer."""
+        start = 0
+        wanted = self.layer(layer)
+        for other in self.layers[: wanted.index]:
+            start += other.unit_count
+        return self.units["bias"].slice(start, wanted.unit_count).to_numpy()  # type: ignore[no-any-return]
+
+    def stored(self, part: BlockInfo) -> NDArray[np.float32]:
+        """Return a block's kernels as stored: (down, up, row, col), or (down, row, col) if diagonal; memory-mapped."""
+        return self._array(part.file)
+
+    def up_channels(self, part: BlockInfo) -> NDArray[np.int32]:
+        """Return which upstream channel each target of a diagonal block reads, -1 for none."""
+        assert part.up_file is not None
+        return self._array(part.up_file)
+
+    def factors(self, part: BlockInfo) -> tuple[NDArray[np.float32], ...]:
+        """Return the folded maps around a block's multiplied-out bottleneck, downstream first; empty where none."""
+        return tuple(self._array(name) for name in part.factor_files)
+
+    def edges(self, down: str) -> pa.Table:
+        """Return one row for each edge into layer `down`, without kernels; columns as in the format's docstring."""
+        layer = self.layer(down)
+        name = f"edges/{layer.index:04d}.parquet"
+        return self._table(name) if name in self.manifest.files else fmt.EDGES_SCHEMA.empty_table()
+
+    def iter_edges(self, *, rows: int = 1 << 17) -> Iterator[tuple[BlockInfo, pa.RecordBatch]]:
+        """Yield every edge, in batches of one block each of at most `rows` rows."""
+        by_number = {part.block: part for part in self.blocks}
+        for layer in self.layers[1:]:
+            with pq.ParquetFile(self.path / f"edges/{layer.index:04d}.parquet") as file:
+                for batch in file.iter_batches(batch_size=rows):
+                    yield from _split_by_block(batch, by_number)
+
+    def _covers(self, part: BlockInfo, layer: Layer) -> bool:
+        return (part.row_start, part.row_stop) == (0, layer.unit_count)
+
+    def _lay(
+        self, part: BlockInfo, kernels: NDArray[np.float32], offset: tuple[int, int], window: tuple[int, int]
+    ) -> None:
+        laid = lay_on_window(self.stored(part), part.offset, offset, window)
+        if part.up_file is None:
+            kernels[part.row_start : part.row_stop] = laid
+            return
+        sources = self.up_channels(part)
+        rows = np.flatnonzero(sources >= 0)
+        kernels[rows + part.row_start, sources[rows]] = laid[rows]
+
+    def _no_pair(self, up: Layer, down: Layer) -> UnknownPairError:
+        sources = [a for a, b in self.pairs if b == down.uid]
+        return UnknownPairError(
+            f"no weights lead from {up.uid} to {down.uid} without passing another layer of units.",
+            hint=f"Layers with kernels into {down.uid}: {', '.join(sources) or 'none'}.",
+        )
+
+    def _table(self, name: str) -> pa.Table:
+        try:
+            return pq.read_table(self.path / name)
+        except (pa.ArrowException, OSError) as error:
+            raise BundleCorruptError(f"reading {self.path / name}: {error}.", hint="Import the network again.") from error
+
+    def _array(self, name: str) -> NDArray[Any]:
+        try:
+            return np.load(self.path / name, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        except (ValueError, OSError) as error:
+            raise BundleCorruptError(f"reading {self.path / name}: {error}.", hint="Import the network again.") from error
+
+    def __repr__(self) -> str:
+        counts = self.manifest.counts
+        return f"<Bundle {self.network}: {counts['layers']} layers, {counts['units']} units, {counts['edges']} edges>"
+
+
+def check_channel(unit: UnitId, layer: Layer) -> UnitId:
+    """Return `unit` if its layer has that channel.
+
+    Raises
+    ------
+    UnknownUnitError
+        It does not; the message says how many there are.
+    """
+    if unit.channel is None or unit.channel >= layer.unit_count:
+        raise UnknownUnitError(
+            f"unit '{unit}' does not exist: {layer.name} has {layer.unit_count} units, 0 to {layer.unit_count - 1}.",
+            hint="Channels count from 0; a source that counts from 1 is one too high.",
+        )
+    return unit
+
+
+def _read_manifest(path: Path) -> fmt.Manifest:
+    file = path / fmt.MANIFEST
+    if not path.exists():
+        raise MissingFileError(f"opening {path}: there is no such bundle.", hint="Make one with `circuitgraph import`.")
+    if not file.is_file():
+        raise BundleError(
+            f"opening {path}: it holds no {fmt.MANIFEST}, so it is not a complete bundle.",
+            hint="Run the import again; an interrupted one goes on where it was.",
+        )
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        version = content.get("format_version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > fmt.FORMAT_VERSION:
+            raise BundleError(
+                f"opening {path}: format {version}, this software reads up to {fmt.FORMAT_VERSION}.",
+                hint="Update feature-circuitgraph.",
+            )
+        manifest = fmt.Manifest(**content)
+    except (ValidationError, ValueError, TypeError, OSError) as error:
+        if isinstance(error, BundleError):
+            raise
+        raise BundleCorruptError(
+            f"opening {path}: {fmt.MANIFEST} cannot be read ({str(error).splitlines()[0]}).",
+            hint="Import the network again.",
+        ) from error
+    for name in manifest.files:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise BundleCorruptError(f"opening {path}: the manifest names {name!r}, outside the bundle.")
+    return manifest
+
+
+def _pair(row: dict[str, Any], name: str) -> tuple[int, int]:
+    return (row[f"{name}_row"], row[f"{name}_col"])
+
+
+def _some(names: Sequence[str], limit: int = 8) -> str:
+    return ", ".join(names[:limit]) + (f", ... and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _split_by_block(
+    batch: pa.RecordBatch, by_number: dict[int, BlockInfo]
+) -> Iterator[tuple[BlockInfo, pa.RecordBatch]]:
+    numbers = batch["block"].to_numpy()
+    starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
+    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+        if stop > start:
+            yield by_number[int(numbers[start])], batch.slice(start, stop - start)
+
+

@@ -1,0 +1,104 @@
+"""Proving that a bundle is what its manifest says, and that its edges follow from its kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from circuitgraph.bundle import format as fmt
+from circuitgraph.bundle.edges import block_edges, target_edges
+from circuitgraph.bundle.read import Bundle
+from circuitgraph.errors import BundleCorruptError
+from circuitgraph.progress import SILENT, Progress
+from circuitgraph.records import Layer
+
+__all__ = ["VerifyReport", "verify_bundle"]
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What was looked at."""
+
+    files: int
+    bytes: int
+    edges: int
+    differences: Sequence[str]
+
+    def raise_if_corrupt(self, bundle: Bundle) -> None:
+        """Raise `BundleCorruptError` naming the first differences, if there are any."""
+        if self.differences:
+            shown = "; ".join(self.differences[:3])
+            more = f"; and {len(self.differences) - 3} more" if len(self.differences) > 3 else ""
+            raise BundleCorruptError(f"verifying {bundle.path}: {shown}{more}.", hint="Import the network again.")
+
+
+def verify_bundle(bundle: Bundle, *, progress: Progress = SILENT) -> VerifyReport:
+    """Hash every file again, look for strangers, and make the edges again from the kernels.
+
+    `cancellation` needs both factors and is not made again; the file's hash vouches for it.
+    """
+    differences = []
+    total = sum(entry.bytes for entry in bundle.manifest.files.values())
+    with progress.task("hashing", total, "bytes") as task:
+        for name, entry in bundle.manifest.files.items():
+            task.describe(name)
+            if fmt.file_sha256(bundle.path / name) != entry.sha256:
+                differences.append(f"{name} is not what the manifest says (sha256 differs)")
+            task.advance(entry.bytes)
+    differences += [
+        f"{name} is not in the manifest"
+        for name in fmt.iter_files(bundle.path)
+        if name != fmt.MANIFEST and name not in bundle.manifest.files
+    ]
+    edge_count = 0
+    if not differences:
+        with progress.task("making edges again", len(bundle.layers) - 1, "layer") as task:
+            for layer in bundle.layers[1:]:
+                task.describe(layer.uid)
+                differences += _compare_edges(bundle, layer)
+                edge_count += bundle.edges(layer.uid).num_rows
+                task.advance()
+        if edge_count != bundle.manifest.counts["edges"]:
+            differences.append(f"{edge_count} edges, the manifest says {bundle.manifest.counts['edges']}")
+    return VerifyReport(len(bundle.manifest.files), total, edge_count, tuple(differences))
+
+
+def _compare_edges(bundle: Bundle, layer: Layer) -> list[str]:
+    parts = [part for part in bundle.blocks if part.down == layer.uid]
+    made, _ = target_edges(
+        [
+            (
+                part.block,
+                part.up,
+                block_edges(
+                    bundle.stored(part),
+                    form=part.form,
+                    row_start=part.row_start,
+                    offset=part.offset,
+                    up_channels=None if part.up_file is None else bundle.up_channels(part),
+                    gross=None,
+                ),
+            )
+            for part in parts
+        ],
+        layer.unit_count,
+    )
+    stored = bundle.edges(layer.uid)
+    if made.num_rows != stored.num_rows:
+        return [f"{stored.num_rows} edges into {layer.uid} are stored, its kernels have {made.num_rows}"]
+    return [
+        f"edges into {layer.uid}: column {name} does not follow from the kernels"
+        for name in fmt.EDGES_SCHEMA.names
+        if name != "cancellation" and not _same(made[name], stored[name])
+    ]
+
+
+def _same(made: pa.ChunkedArray, stored: pa.ChunkedArray) -> bool:
+    a, b = made.to_numpy(), stored.to_numpy()
+    if a.dtype.kind == "f":
+        # another numpy may add up in another order
+        return bool(np.allclose(a, b, rtol=1e-4, atol=1e-6 * max(1e-30, float(np.abs(b).max(initial=0)))))
+    return float(np.mean(a != b)) < (1e-3 if a.dtype.kind == "b" else 1e-12) if len(a) else True
