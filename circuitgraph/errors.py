@@ -24,6 +24,7 @@ can catch ours or Python's:
       BundleError (ValueError)
         BundleExistsError (FileExistsError)
         BundleCorruptError (OSError)
+      GraphError (ValueError)                a circuit that contradicts itself, or holds nothing to draw
       MissingExtraError (ImportError)        an optional dependency is not installed
       SettingsError (ValueError)
       ProvisionError (OSError)               Java or a jar could not be had
@@ -49,6 +50,7 @@ __all__ = [
     "BundleExistsError",
     "CircuitGraphError",
     "DiskFullError",
+    "GraphError",
     "IdError",
     "LoadError",
     "MappingError",
@@ -167,6 +169,10 @@ class BundleExistsError(BundleError, FileExistsError):
 
 class BundleCorruptError(BundleError, OSError):
     """A bundle whose files are not what its manifest says."""
+
+
+class GraphError(CircuitGraphError, ValueError):
+    """A circuit that contradicts itself, or that holds nothing to draw."""
 
 
 class MissingExtraError(CircuitGraphError, ImportError):

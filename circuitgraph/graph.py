@@ -1,0 +1,285 @@
+"""A circuit in memory: units in layers, and the kernels between them.
+
+It is small and self-contained: what a picture, an export or a motif match shows,
+with no bundle or database behind it. Whole networks stay in their bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from circuitgraph.errors import GraphError, NonFiniteError, ShapeError, UnknownLayerError, UnknownUnitError
+from circuitgraph.ids import LayerId, UnitId
+
+if TYPE_CHECKING:
+    import networkx
+
+__all__ = ["CircuitEdge", "CircuitGraph", "CircuitUnit"]
+
+
+def _as_kernel(values: ArrayLike, place: str) -> NDArray[np.float32]:
+    try:
+        given = np.asarray(values)
+    except ValueError as error:
+        raise ShapeError(f"{place}: the rows of the kernel are not of one length.") from error
+    if given.dtype.kind not in "fiub":
+        raise ShapeError(f"{place}: the kernel holds {given.dtype} values, real numbers are wanted.")
+    if given.ndim != 2 or 0 in given.shape:
+        raise ShapeError(f"{place}: the kernel's shape is {given.shape}, (row, col) with 1 or more of each is wanted.")
+    with np.errstate(over="ignore"):
+        kernel = np.array(given, dtype=np.float32)
+    bad = np.argwhere(~np.isfinite(kernel))
+    if len(bad):
+        row, col = (int(i) for i in bad[0])
+        raise NonFiniteError(
+            f"{place}: {len(bad)} of {kernel.size} weights are no finite number, "
+            f"the first ({given[row, col]}) at row {row}, col {col}."
+        )
+    kernel.setflags(write=False)
+    return kernel
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitUnit:
+    """A unit of a circuit.
+
+    Parameters
+    ----------
+    uid
+        ``network/layer:channel`` or ``network/layer@name``.
+    label
+        What to call it in a picture, any text; the uid's last part where empty.
+    order
+        Its place among the circuit's units of its layer, smallest first.
+    """
+
+    uid: str
+    label: str = ""
+    order: int = 0
+
+    @property
+    def layer(self) -> str:
+        """The uid of the unit's layer."""
+        return str(UnitId.parse(self.uid).layer_id)
+
+
+class CircuitEdge:
+    """The kernel from one unit to a unit further downstream.
+
+    Parameters
+    ----------
+    up, down
+        Uids of the two units.
+    kernel
+        (row, col), row 0 at the top, in output activation per input activation. Kept as float32.
+    anchor
+        (row, col) of the kernel that sits on the downstream unit's own position, ``-offset`` of its block
+        (`circuitgraph.kernels.anchor_of`); the middle of the kernel if None. It may lie outside.
+    share_in
+        The edge's share, 0 to 1, of the downstream unit's total l1; None where it is not known.
+
+    Raises
+    ------
+    ShapeError
+        The kernel is no two-dimensional array of real numbers.
+    NonFiniteError
+        A weight is NaN or infinite; the message says which.
+    GraphError
+        `share_in` lies outside 0 to 1, or the anchor is not a pair of finite numbers.
+    """
+
+    __slots__ = ("anchor", "down", "kernel", "share_in", "up")
+
+    def __init__(
+        self,
+        up: str,
+        down: str,
+        kernel: ArrayLike,
+        *,
+        anchor: tuple[float, float] | None = None,
+        share_in: float | None = None,
+    ) -> None:
+        place = f"edge {up} -> {down}"
+        self.up = up
+        self.down = down
+        self.kernel = _as_kernel(kernel, place)
+        if anchor is None:
+            anchor = ((self.kernel.shape[0] - 1) / 2, (self.kernel.shape[1] - 1) / 2)
+        if len(anchor) != 2 or not np.isfinite(anchor).all():
+            raise GraphError(f"{place}: the anchor is {anchor}, a finite (row, col) is wanted.")
+        self.anchor = (float(anchor[0]), float(anchor[1]))
+        if share_in is not None and not 0 <= share_in <= 1:
+            raise GraphError(f"{place}: share_in is {share_in}, a share lies between 0 and 1.")
+        self.share_in = None if share_in is None else float(share_in)
+
+    @property
+    def sum(self) -> float:
+        """The sum of the kernel's weights."""
+        return float(self.kernel.sum(dtype=np.float64))
+
+    @property
+    def l1(self) -> float:
+        """The sum of the magnitudes of the kernel's weights."""
+        return float(np.abs(self.kernel).sum(dtype=np.float64))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CircuitEdge):
+            return NotImplemented
+        same = (self.up, self.down, self.anchor, self.share_in) == (other.up, other.down, other.anchor, other.share_in)
+        return same and np.array_equal(self.kernel, other.kernel)
+
+    def __hash__(self) -> int:
+        return hash((self.up, self.down))
+
+    def __repr__(self) -> str:
+        rows, cols = self.kernel.shape
+        return f"CircuitEdge({self.up!r} -> {self.down!r}, {rows}x{cols}, sum={self.sum:+.3g})"
+
+
+class CircuitGraph:
+    """Units in layers and the edges between them, checked and in a fixed order.
+
+    Parameters
+    ----------
+    layers
+        Uids of the layers, upstream first. One without units is allowed.
+    units
+        In any order; kept sorted by layer, `order`, uid.
+    edges
+        In any order, at most one from one unit to another; kept sorted as their units are.
+
+    Raises
+    ------
+    IdError
+        A uid does not follow the grammar.
+    UnknownLayerError
+        A unit's layer is not among `layers`.
+    UnknownUnitError
+        An edge names a unit that is not in the circuit.
+    GraphError
+        A layer, unit or edge is there twice, or an edge does not lead downstream.
+
+    Examples
+    --------
+    >>> graph = CircuitGraph(
+    ...     ["net/a", "net/b"],
+    ...     [CircuitUnit("net/a:3", "window"), CircuitUnit("net/b:7", "car")],
+    ...     [CircuitEdge("net/a:3", "net/b:7", [[1.0], [-1.0]])],
+    ... )
+    >>> graph.edges
+    (CircuitEdge('net/a:3' -> 'net/b:7', 2x1, sum=+0),)
+    """
+
+    def __init__(self, layers: Iterable[str], units: Iterable[CircuitUnit], edges: Iterable[CircuitEdge] = ()) -> None:
+        self.layers = tuple(str(LayerId.parse(layer)) for layer in layers)
+        place = {layer: index for index, layer in enumerate(self.layers)}
+        if len(place) < len(self.layers):
+            raise GraphError(f"making a circuit: {len(self.layers)} layers are given, {len(place)} are different.")
+        given = tuple(units)
+        for unit in given:
+            if unit.layer not in place:
+                raise UnknownLayerError(
+                    f"making a circuit: unit {unit.uid!r} is of layer {unit.layer!r}, "
+                    f"which is not among its {len(self.layers)} layers.",
+                    hint="Name the layer in `layers`, upstream first.",
+                )
+        self.units = tuple(sorted(given, key=lambda unit: (place[unit.layer], unit.order, UnitId.parse(unit.uid))))
+        rank = {unit.uid: index for index, unit in enumerate(self.units)}
+        if len(rank) < len(self.units):
+            raise GraphError(f"making a circuit: {len(self.units)} units are given, {len(rank)} are different.")
+        depth = {unit.uid: place[unit.layer] for unit in self.units}
+        given_edges = tuple(edges)
+        for edge in given_edges:
+            for end in (edge.up, edge.down):
+                if end not in rank:
+                    raise UnknownUnitError(
+                        f"making a circuit: edge {edge.up} -> {edge.down} names {end!r}, "
+                        f"which is not among its {len(rank)} units."
+                    )
+            if depth[edge.up] >= depth[edge.down]:
+                raise GraphError(
+                    f"making a circuit: edge {edge.up} -> {edge.down} leads from layer {depth[edge.up]} "
+                    f"to layer {depth[edge.down]}, not downstream.",
+                    hint="Give `layers` upstream first.",
+                )
+        self.edges = tuple(sorted(given_edges, key=lambda edge: (rank[edge.up], rank[edge.down])))
+        pairs = {(edge.up, edge.down) for edge in self.edges}
+        if len(pairs) < len(self.edges):
+            raise GraphError(f"making a circuit: {len(self.edges)} edges join {len(pairs)} pairs of units.")
+
+    @cached_property
+    def _by_uid(self) -> Mapping[str, CircuitUnit]:
+        return {unit.uid: unit for unit in self.units}
+
+    def unit(self, uid: str) -> CircuitUnit:
+        """Return a unit of the circuit.
+
+        Raises
+        ------
+        UnknownUnitError
+            It is not in the circuit.
+        """
+        try:
+            return self._by_uid[uid]
+        except KeyError:
+            raise UnknownUnitError(f"unit {uid!r} is not in the circuit, which has {len(self.units)} units.") from None
+
+    def units_of(self, layer: str) -> tuple[CircuitUnit, ...]:
+        """Return the circuit's units of a layer, in order."""
+        return tuple(unit for unit in self.units if unit.layer == layer)
+
+    def to_networkx(self) -> networkx.DiGraph:
+        """Copy into a networkx graph: nodes by uid, kernels as arrays on the edges."""
+        import networkx
+
+        out = networkx.DiGraph(layers=list(self.layers))
+        for unit in self.units:
+            out.add_node(unit.uid, layer=unit.layer, order=unit.order, label=unit.label)
+        for edge in self.edges:
+            out.add_edge(edge.up, edge.down, kernel=edge.kernel, anchor=edge.anchor, share_in=edge.share_in)
+        return out
+
+    @classmethod
+    def from_networkx(cls, graph: networkx.DiGraph) -> CircuitGraph:
+        """Read what `to_networkx` gives; attributes that it does not know are ignored.
+
+        Raises
+        ------
+        GraphError
+            The graph's attribute ``layers``, or the ``kernel`` of an edge, is missing, or edges have no direction.
+        """
+        if not graph.is_directed() or graph.is_multigraph():
+            raise GraphError("reading a circuit from networkx: a DiGraph is wanted.")
+        if "layers" not in graph.graph:
+            raise GraphError(
+                "reading a circuit from networkx: the graph has no attribute 'layers'.",
+                hint="Set graph.graph['layers'] to the layers' uids, upstream first.",
+            )
+        edges = []
+        for up, down, data in graph.edges(data=True):
+            if "kernel" not in data:
+                raise GraphError(f"reading a circuit from networkx: edge {up} -> {down} has no attribute 'kernel'.")
+            anchor, share_in = data.get("anchor"), data.get("share_in")
+            edges.append(CircuitEdge(str(up), str(down), data["kernel"], anchor=anchor, share_in=share_in))
+        units = [
+            CircuitUnit(str(uid), str(data.get("label", "")), int(data.get("order", 0)))
+            for uid, data in graph.nodes(data=True)
+        ]
+        return cls(graph.graph["layers"], units, edges)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CircuitGraph):
+            return NotImplemented
+        return (self.layers, self.units, self.edges) == (other.layers, other.units, other.edges)
+
+    def __hash__(self) -> int:
+        return hash((self.layers, self.units, self.edges))
+
+    def __repr__(self) -> str:
+        return f"CircuitGraph({len(self.layers)} layers, {len(self.units)} units, {len(self.edges)} edges)"
