@@ -30,6 +30,7 @@ class Settings(BaseModel):
         default_factory=lambda: platformdirs.user_data_path("circuitgraph"),
         description="where the managed server, its jars and its database live",
     )
+    jars_dir: Path | None = Field(None, description="where the jars of Neo4j lie; 'jars' in data_dir if not given")
     store: str = Field("local", description="'local' for the managed server, or a bolt:// or neo4j:// URI")
     user: str = Field("neo4j", description="user name at a store given by URI")
     password: SecretStr | None = Field(None, description="password at a store given by URI")
