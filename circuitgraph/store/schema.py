@@ -1,0 +1,209 @@
+"""The graph's schema: labels, relationship types, their properties, constraints and indexes.
+
+The reference page ``docs/reference/schema.md`` is made from this file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+__all__ = ["INDEXES", "NODES", "RELATIONSHIPS", "SCHEMA_VERSION", "Kind"]
+
+SCHEMA_VERSION = 1
+
+_FLOAT, _INT, _TEXT, _BOOL, _TEXTS, _FLOATS = "float", "int", "string", "boolean", "string[]", "float[]"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A label or a relationship type: what it means, and the type of each property.
+
+    Property types are those of the bulk importer: int, float (32 bit), double, string, boolean, and lists.
+    """
+
+    meaning: str
+    properties: dict[str, str]
+    ends: tuple[str, str] = ("", "")
+    labels: tuple[str, ...] = field(default=())
+
+
+NODES: dict[str, Kind] = {
+    "Network": Kind(
+        "a network, tied to the hash of its weights",
+        {
+            "uid": _TEXT,
+            "name": _TEXT,
+            "architecture": _TEXT,
+            "weights_sha256": _TEXT,
+            "source": _TEXT,
+            "importer": _TEXT,
+            "input_shape": "int[]",
+            "approximations": _TEXTS,
+            "reference": _TEXT,
+        },
+    ),
+    "Layer": Kind(
+        "a layer of units; sizes, strides and receptive fields in input pixels, (row, col)",
+        {
+            "uid": _TEXT,
+            "network": _TEXT,
+            "name": _TEXT,
+            "index": _INT,
+            "kind": _TEXT,
+            "unit_count": _INT,
+            "rows": _INT,
+            "cols": _INT,
+            "stride_row": _INT,
+            "stride_col": _INT,
+            "receptive_row": _INT,
+            "receptive_col": _INT,
+            "aliases": _TEXTS,
+        },
+    ),
+    "Unit": Kind(
+        "a neuron (a whole channel); kept_count and kept_share say how many of its kernels, and which share "
+        "of its incoming l1, the graph holds",
+        {
+            "uid": _TEXT,
+            "network": _TEXT,
+            "layer": _TEXT,
+            "channel": _INT,
+            "bias": _FLOAT,
+            "in_norm": _FLOAT,
+            "out_norm": _FLOAT,
+            "is_dead": _BOOL,
+            "kept_count": _INT,
+            "kept_share": _FLOAT,
+        },
+        labels=("Neuron",),
+    ),
+    "Family": Kind(
+        "units of one layer that detect variations of one thing",
+        {
+            "uid": _TEXT,
+            "network": _TEXT,
+            "layer": _TEXT,
+            "name": _TEXT,
+            "description": _TEXT,
+            "reference": _TEXT,
+        },
+    ),
+    "Meta": Kind(
+        "what was loaded for one network: the bundle's hash, the cuts, and whether the load was completed",
+        {
+            "uid": _TEXT,
+            "network": _TEXT,
+            "schema_version": _INT,
+            "bundle_sha256": _TEXT,
+            "weights_sha256": _TEXT,
+            "bundle_path": _TEXT,
+            "edges_rule": _TEXT,
+            "edge_count": _INT,
+            "edges_in_bundle": _INT,
+            "strong_share": "double",
+            "mixes_sum_share": "double",
+            "is_complete": _BOOL,
+        },
+    ),
+}
+
+_STRONG = {"sum": _FLOAT, "share_in": _FLOAT}
+
+RELATIONSHIPS: dict[str, Kind] = {
+    "IN": Kind("a unit is in a layer, a layer in a network", {}, ends=("Unit|Layer", "Layer|Network")),
+    "FEEDS": Kind(
+        "one stored block of kernels between two layers: window, offset and stride in upstream cells, "
+        "what was linearised, and what the graph holds of it; cuts are those of the layer pair",
+        {
+            "block": _INT,
+            "form": _TEXT,
+            "row_start": _INT,
+            "row_stop": _INT,
+            "kh": _INT,
+            "kw": _INT,
+            "offset_row": _INT,
+            "offset_col": _INT,
+            "stride_row": _INT,
+            "stride_col": _INT,
+            "approximations": _TEXTS,
+            "edge_count": _INT,
+            "kept_count": _INT,
+            "l1": "double",
+            "kept_l1_share": "double",
+            "kept_squared_share": "double",
+            "cancellation_median": _FLOAT,
+            "cancellation_p90": _FLOAT,
+            "strong_sum_cut": _FLOAT,
+            "strong_l2_cut": _FLOAT,
+        },
+        ends=("Layer", "Layer"),
+    ),
+    "CONNECTS": Kind(
+        "the expanded weights from one unit to another, positive excites",
+        {
+            "block": _INT,
+            "kh": _INT,
+            "kw": _INT,
+            "sum": _FLOAT,
+            "l1": _FLOAT,
+            "l2": _FLOAT,
+            "excitation": _FLOAT,
+            "inhibition": _FLOAT,
+            "centre": _FLOAT,
+            "surround": _FLOAT,
+            "top": _FLOAT,
+            "bottom": _FLOAT,
+            "left": _FLOAT,
+            "right": _FLOAT,
+            "peak_row": _INT,
+            "peak_col": _INT,
+            "cancellation": _FLOAT,
+            "share_in": _FLOAT,
+            "kernel": _FLOATS,
+        },
+        ends=("Unit", "Unit"),
+    ),
+    "EXCITES": Kind("one of the pair's strongest 2% by |sum|, sum > 0", _STRONG, ends=("Unit", "Unit")),
+    "INHIBITS": Kind("one of the pair's strongest 2% by |sum|, sum < 0", _STRONG, ends=("Unit", "Unit")),
+    "MIXES": Kind(
+        "one of the pair's strongest 2% by l2 that nearly sums to nothing: |sum| < 0.2 l1",
+        {
+            "sum": _FLOAT,
+            "top": _FLOAT,
+            "bottom": _FLOAT,
+            "left": _FLOAT,
+            "right": _FLOAT,
+            "share_in": _FLOAT,
+        },
+        ends=("Unit", "Unit"),
+    ),
+    "MEMBER_OF": Kind(
+        "a unit's place in a family; the angle counter-clockwise as displayed, 0 pointing right",
+        {"position": _INT, "angle_deg": _FLOAT},
+        ends=("Unit", "Family"),
+    ),
+}
+
+# labels that later loads and the catalogue write; constrained now, so that no duplicate can come in meanwhile
+_UNIQUE = (
+    *NODES,
+    "Feature",
+    "Claim",
+    "Evidence",
+    "Circuit",
+    "Motif",
+    "Contributor",
+    "Release",
+    "LoadBatch",
+)
+
+INDEXES: tuple[str, ...] = (
+    *(
+        f"CYPHER 5 CREATE CONSTRAINT {label.lower()}_uid IF NOT EXISTS FOR (n:{label}) REQUIRE n.uid IS UNIQUE"
+        for label in _UNIQUE
+    ),
+    "CYPHER 5 CREATE INDEX unit_layer IF NOT EXISTS FOR (n:Unit) ON (n.network, n.layer)",
+    "CYPHER 5 CREATE FULLTEXT INDEX names IF NOT EXISTS FOR (n:Network|Layer|Family|Feature|Claim|Circuit) "
+    "ON EACH [n.name, n.uid, n.description, n.statement]",
+)
+"""Statements that set up constraints and indexes; each can be run again."""
