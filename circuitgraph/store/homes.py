@@ -64,9 +64,11 @@ class Home:
     def disk_bytes(self) -> int:
         """Return how much its database takes on the disk."""
         total = 0
-        for path in (self.path / "data").rglob("*"):
-            with suppress(FileNotFoundError):
-                total += path.stat().st_size if path.is_file() else 0
+        # a server that runs makes and removes files meanwhile
+        with suppress(FileNotFoundError):
+            for path in (self.path / "data").rglob("*"):
+                with suppress(FileNotFoundError):
+                    total += path.stat().st_size if path.is_file() else 0
         return total
 
 

@@ -46,8 +46,8 @@ LOCK_COLUMNS = ("group", "artifact", "version", "classifier", "size", "sha256")
 OLDEST_JAVA = 21
 _THREADS = 16
 _CHUNK_BYTES = 1 << 18
-_TIMEOUT_S = (10, 60)
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_TIMEOUT_S = (10, 30)
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +237,7 @@ def _said_plainly(act: str) -> Iterator[None]:
     except (DiskFullError, ProvisionError):
         raise
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             raise DiskFullError(
                 f"{act}: no room is left ({error.strerror}).",
                 hint="Make room, or name another place with CIRCUITGRAPH_JARS_DIR.",
@@ -303,7 +303,9 @@ def _session() -> requests.Session:
     session = requests.Session()
     # requests looks at REQUESTS_CA_BUNDLE by itself, not at the names that ssl and pip use
     session.verify = os.environ.get("SSL_CERT_FILE") or os.environ.get("PIP_CERT") or True
-    retry = Retry(total=4, connect=2, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504))
+    retry = Retry(
+        total=3, connect=2, backoff_factor=0.3, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+    )
     adapter = HTTPAdapter(pool_maxsize=_THREADS, max_retries=retry)
     session.mount("https://", adapter)
     session.mount("http://", adapter)

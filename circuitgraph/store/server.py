@@ -23,10 +23,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from circuitgraph.errors import DiskFullError, MissingExtraError, PortTakenError, ServerError
+from circuitgraph.errors import CircuitGraphError, DiskFullError, MissingExtraError, PortTakenError, ServerError
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.settings import Settings
-from circuitgraph.store.provision import NEO4J_VERSION, find_java, provision_jars
+from circuitgraph.store.provision import NEO4J_VERSION, NO_ROOM, find_java, provision_jars
 
 try:
     import psutil
@@ -152,7 +152,9 @@ class ManagedServer:
     def password(self) -> str:
         """Return the password of `user`, chosen at the first call and the same ever after."""
         path = self._root / "password"
-        with self._alone():
+        with suppress(FileNotFoundError):
+            return path.read_text(encoding="ascii").strip()
+        with self._alone("choosing the password"):
             if not path.exists():
                 write_private(path, secrets.token_hex(24))
             return path.read_text(encoding="ascii").strip()
@@ -173,7 +175,7 @@ class ManagedServer:
         ServerError
             It ended, or did not answer in time; the message holds its last lines. It has been ended.
         """
-        with self._alone():
+        with self._alone("starting"):
             process = self._process()
             if process is not None:
                 is_ready = self._answers()
@@ -200,7 +202,7 @@ class ManagedServer:
         ServerError
             It could not be ended.
         """
-        with self._alone():
+        with self._alone("stopping"):
             process = self._process()
             if process is not None:
                 self._end(process)
@@ -209,7 +211,7 @@ class ManagedServer:
 
     def destroy(self) -> None:
         """Stop the server and remove its databases and its password; the jars stay."""
-        with self._alone():
+        with self._alone("removing"):
             self.stop()
             shutil.rmtree(self._root, ignore_errors=True)
 
@@ -219,7 +221,7 @@ class ManagedServer:
 
         Yields the live home, for `run_admin`; None if there is none yet.
         """
-        with self._alone():
+        with self._locked():
             did_run = self.stop()
             try:
                 yield self._homes.current()
@@ -232,7 +234,7 @@ class ManagedServer:
 
         It belongs to this process. Homes that were left by processes that have ended are removed.
         """
-        with self._alone():
+        with self._alone("making a home"):
             self._homes.remove_abandoned()
             return self._homes.create()
 
@@ -241,7 +243,7 @@ class ManagedServer:
 
         A crash on the way leaves either the old or the new database, whole.
         """
-        with self._alone():
+        with self._alone("swapping homes"):
             self._set_password(home)
             self.stop()
             self._homes.make_current(home)
@@ -249,7 +251,7 @@ class ManagedServer:
 
     def discard(self, home: Home) -> None:
         """Remove a home that was made by `new_home` and is not wanted."""
-        with self._alone():
+        with self._alone("removing a home"):
             if home != self._homes.current():
                 shutil.rmtree(home.path, ignore_errors=True)
 
@@ -315,27 +317,44 @@ class ManagedServer:
             finally:
                 process.wait()
                 self._homes.mark(home, "admin", None)
-        output = "\n".join(lines)
+        output = "\n".join(lines).replace(self.password(), "(password)")
         if process.returncode != 0:
-            act = f"neo4j-admin {' '.join(args[:3])} in {home.path}"
+            act = f"neo4j-admin {' '.join(args[:2])} in {home.path}"
             if "No space left on device" in output:
                 raise DiskFullError(f"{act}: no room is left.", hint="Make room, or set CIRCUITGRAPH_DATA_DIR.")
             raise ServerError(f"{act} ended with exit code {process.returncode}:\n{_tail(output)}")
         return AdminResult(output, time.monotonic() - began)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        self._root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _alone(self, act: str) -> Iterator[None]:
+        """Hold the lock, and let what the operating system refuses be ours."""
         try:
-            self._lock.acquire(timeout=self.settings.start_timeout_s + _STOP_TIMEOUT_S)
+            with self._locked():
+                yield
+        except CircuitGraphError:
+            raise
+        except OSError as error:
+            place = f"the managed server in {self._root}: {act}"
+            hint = "Make room, or name another place with CIRCUITGRAPH_DATA_DIR."
+            if error.errno in NO_ROOM:
+                raise DiskFullError(f"{place}: no room is left ({error.strerror}).", hint=hint) from error
+            raise ServerError(f"{place}: {error}", hint="Name another place with CIRCUITGRAPH_DATA_DIR.") from error
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self._root.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        longest_s = self.settings.start_timeout_s + _STOP_TIMEOUT_S
+        try:
+            self._lock.acquire(timeout=longest_s)
         except Timeout:
             raise ServerError(
                 f"the managed server in {self._root}: another process has been starting, stopping or "
-                f"changing it for {self.settings.start_timeout_s + _STOP_TIMEOUT_S:.0f} s.",
+                f"changing it for {longest_s:.0f} s.",
                 hint="Wait until that one is done, or end it.",
             ) from None
         try:
             self._root.mkdir(mode=0o700, exist_ok=True)
+            self._root.chmod(0o700)
             yield
         finally:
             self._lock.release()
@@ -418,7 +437,7 @@ class ManagedServer:
             self._state.unlink(missing_ok=True)
             raise
 
-    def _failure(self, fact: str) -> ServerError:
+    def _failure(self, fact: str) -> CircuitGraphError:
         home = self._homes.current()
         console = "" if home is None or not home.console.exists() else home.console.read_text("utf-8", "replace")
         act = f"starting the managed server in {self._root}: {fact}"
@@ -427,7 +446,7 @@ class ManagedServer:
                 f"{act}, since its port was taken meanwhile.", hint="Start it again; another port is then chosen."
             )
         if "No space left on device" in console:
-            return ServerError(f"{act}, since the disk is full.", hint="Make room and start it again.")
+            return DiskFullError(f"{act}: no room is left.", hint="Make room, or set CIRCUITGRAPH_DATA_DIR.")
         return ServerError(
             f"{act}. Its last lines:\n{_tail(console) or '  (none)'}",
             hint="All of them are in logs/ below the homes there. "
