@@ -20,10 +20,26 @@ from circuitgraph.ids import LayerId, UnitId
 if TYPE_CHECKING:
     import networkx
 
-__all__ = ["CircuitEdge", "CircuitGraph", "CircuitUnit"]
+__all__ = ["CircuitEdge", "CircuitGraph", "CircuitUnit", "as_kernel"]
 
 
-def _as_kernel(values: ArrayLike, place: str) -> NDArray[np.float32]:
+def as_kernel(values: ArrayLike, place: str) -> NDArray[np.float32]:
+    """Return a read-only float32 copy of a kernel, checked.
+
+    Parameters
+    ----------
+    values
+        (row, col) real numbers.
+    place
+        What an error's message begins with.
+
+    Raises
+    ------
+    ShapeError
+        It is no two-dimensional array of real numbers.
+    NonFiniteError
+        A weight is NaN, infinite or too large for float32; the message says which.
+    """
     try:
         given = np.asarray(values)
     except ValueError as error:
@@ -108,7 +124,7 @@ class CircuitEdge:
         place = f"edge {up} -> {down}"
         self.up = up
         self.down = down
-        self.kernel = _as_kernel(kernel, place)
+        self.kernel = as_kernel(kernel, place)
         if anchor is None:
             anchor = ((self.kernel.shape[0] - 1) / 2, (self.kernel.shape[1] - 1) / 2)
         if len(anchor) != 2 or not np.isfinite(anchor).all():
