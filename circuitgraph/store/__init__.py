@@ -1,1 +1,8 @@
-"""The database: a managed Neo4j, and any other that is named by URI."""
+"""The graph database: a store to load bundles into and to ask in Cypher."""
+
+from __future__ import annotations
+
+from circuitgraph.store.neo4j import Store
+from circuitgraph.store.result import Result
+
+__all__ = ["Result", "Store"]

@@ -113,7 +113,7 @@ class ManagedServer:
     Fill a database beside the live one, then put it in its place::
 
         home = server.new_home()
-        server.run_admin(["database", "import", "full", ..., "neo4j"], home=home)
+        server.run_admin(["database", "import", "full", "neo4j", ...], home=home)
         server.swap(home)
         server.start()
     """

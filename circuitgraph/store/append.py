@@ -1,0 +1,165 @@
+"""Loading by Bolt into a database that is in use: batch by batch, each once, however often it is interrupted.
+
+A batch and its mark (a `LoadBatch` node) are written in one transaction, so a load
+that is run again leaves out what is already there. The marks go when all is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any
+
+from circuitgraph.progress import SILENT, Progress
+from circuitgraph.store.projection import EdgeBatch, Projection
+from circuitgraph.store.schema import NODES, RELATIONSHIPS
+
+if TYPE_CHECKING:
+    from circuitgraph.store.neo4j import Store
+
+__all__ = ["append", "remove_network"]
+
+_SESSIONS = 4
+_EDGES_A_BATCH = 4000
+_ROWS_A_BATCH = 2000
+_STRONG_FLAGS = {"EXCITES": "excites", "INHIBITS": "inhibits", "MIXES": "mixes"}
+
+
+def append(store: Store, projection: Projection, *, progress: Progress = SILENT) -> None:
+    """Add one network to the database.
+
+    Raises
+    ------
+    StoreUnavailableError
+        The server was lost; what was acknowledged is there, and the same load goes on from it.
+    """
+    network = projection.bundle.network
+    store.run(
+        "CYPHER 5 MERGE (m:Meta {uid: $meta.uid}) SET m = $meta", write=True, meta=projection.meta(is_complete=False)
+    )
+    done = {
+        row["uid"]
+        for row in store.run(
+            "CYPHER 5 MATCH (b:LoadBatch) WHERE b.uid STARTS WITH $prefix RETURN b.uid AS uid", prefix=f"{network}|"
+        )
+    }
+    _append_nodes(store, projection)
+    _append_relations(store, projection, done)
+    _append_edges(store, projection, done, progress)
+    store.run(
+        "CYPHER 5 MATCH (b:LoadBatch) WHERE b.uid STARTS WITH $prefix DELETE b", write=True, prefix=f"{network}|"
+    )
+
+
+def remove_network(store: Store, network: str, *, progress: Progress = SILENT) -> None:
+    """Take a network out of the database, with everything that a bundle brought; claims stay."""
+    with progress.task(f"removing {network}", None, "") as task:
+        store.run("CYPHER 5 MATCH (m:Meta {network: $network}) SET m.is_complete = false", write=True, network=network)
+        for text in (
+            "MATCH (u:Unit {network: $network})-[e]->() WITH e LIMIT 20000 DELETE e RETURN count(*) AS n",
+            "MATCH (n:Unit|Layer|Family {network: $network}) WITH n LIMIT 5000 DETACH DELETE n RETURN count(*) AS n",
+            "MATCH (n:LoadBatch) WHERE n.uid STARTS WITH $network + '|' "
+            "WITH n LIMIT 5000 DELETE n RETURN count(*) AS n",
+            "MATCH (n:Network {uid: $network}) DETACH DELETE n RETURN count(*) AS n",
+            "MATCH (n:Meta {network: $network}) DELETE n RETURN count(*) AS n",
+        ):
+            while (count := store.run(f"CYPHER 5 {text}", write=True, network=network)[0]["n"]) > 1:
+                task.advance(count)
+
+
+def _append_nodes(store: Store, projection: Projection) -> None:
+    for label, rows in projection.nodes().items():
+        labels = ":".join((label, *NODES[label].labels))
+        text = f"CYPHER 5 UNWIND $rows AS row MERGE (n:{label} {{uid: row.uid}}) SET n:{labels}, n += row"
+        for start in range(0, len(rows), _ROWS_A_BATCH):
+            store.run(text, write=True, rows=rows[start : start + _ROWS_A_BATCH])
+
+
+def _append_relations(store: Store, projection: Projection, done: set[str]) -> None:
+    network = projection.bundle.network
+    for relation in projection.relations():
+        start_label, end_label = RELATIONSHIPS[relation.type].ends
+        text = (
+            "CYPHER 5 CREATE (:LoadBatch {uid: $mark}) WITH 1 AS one UNWIND $rows AS row "
+            f"MATCH (a:{start_label} {{uid: row.start}}) MATCH (b:{end_label} {{uid: row.end}}) "
+            f"CREATE (a)-[r:{relation.type}]->(b) SET r = row.properties"
+        )
+        rows = [
+            {"start": start, "end": end, "properties": properties}
+            for start, end, properties in zip(relation.start, relation.end, relation.properties, strict=True)
+        ]
+        for start in range(0, len(rows), _ROWS_A_BATCH):
+            mark = f"{network}|{relation.type}|{start}"
+            if mark not in done:
+                store.run(text, write=True, rows=rows[start : start + _ROWS_A_BATCH], mark=mark)
+
+
+def _edge_text() -> str:
+    names = [name for name in RELATIONSHIPS["CONNECTS"].properties if name not in ("block", "kh", "kw")]
+    connects = ", ".join(f"{name}: row.{name}" for name in names)
+    strong = " ".join(
+        f"FOREACH (_ IN CASE WHEN row.{flag} THEN [1] ELSE [] END | CREATE (a)-[:{type_} {{"
+        + ", ".join(f"{name}: row.{name}" for name in RELATIONSHIPS[type_].properties)
+        + "}]->(b))"
+        for type_, flag in _STRONG_FLAGS.items()
+    )
+    return (
+        "CYPHER 5 CREATE (:LoadBatch {uid: $mark}) WITH 1 AS one UNWIND $rows AS row "
+        "MATCH (a:Unit {uid: $up + row.up}) MATCH (b:Unit {uid: $down + row.down}) "
+        f"CREATE (a)-[:CONNECTS {{block: $block, kh: $kh, kw: $kw, {connects}}}]->(b) {strong}"
+    )
+
+
+def _edge_batches(projection: Projection, done: set[str]) -> Iterator[tuple[str, EdgeBatch]]:
+    place, block = 0, -1
+    for batch in projection.iter_edges(_EDGES_A_BATCH):
+        place = place + 1 if batch.block.block == block else 0
+        block = batch.block.block
+        yield f"{projection.bundle.network}|{projection.rule}|{block}|{place}", batch
+
+
+def _append_edges(store: Store, projection: Projection, done: set[str], progress: Progress) -> None:
+    text = _edge_text()
+
+    def send(mark: str, batch: EdgeBatch) -> int:
+        rows: list[dict[str, Any]] = batch.table.to_pylist()
+        for row, up, down in zip(rows, batch.up.tolist(), batch.down.tolist(), strict=True):
+            row["up"], row["down"] = str(up), str(down)
+        store.run(
+            text,
+            write=True,
+            mark=mark,
+            rows=rows,
+            up=f"{batch.block.up}:",
+            down=f"{batch.block.down}:",
+            block=batch.block.block,
+            kh=batch.block.window[0],
+            kw=batch.block.window[1],
+        )
+        return len(rows)
+
+    with (
+        progress.task("appending edges", projection.edge_count, "edge") as task,
+        ThreadPoolExecutor(_SESSIONS) as pool,
+    ):
+        under_way: set[Future[int]] = set()
+        try:
+            for mark, batch in _edge_batches(projection, done):
+                if mark in done:
+                    task.advance(len(batch.up))
+                    continue
+                under_way.add(pool.submit(send, mark, batch))
+                if len(under_way) > 2 * _SESSIONS:
+                    under_way = _collect(under_way, task.advance)
+            while under_way:
+                under_way = _collect(under_way, task.advance)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _collect(under_way: set[Future[int]], advance: Any) -> set[Future[int]]:
+    finished, rest = wait(under_way, return_when=FIRST_EXCEPTION if len(under_way) == 1 else "FIRST_COMPLETED")
+    for future in finished:
+        advance(future.result())
+    return rest

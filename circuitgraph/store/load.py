@@ -1,0 +1,222 @@
+"""Loading bundles: which way, what is already there, and whether all of it arrived."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.errors import CircuitGraphError, LoadError, NetworkConflictError, SettingsError
+from circuitgraph.progress import SILENT, Progress
+from circuitgraph.store.append import append, remove_network
+from circuitgraph.store.bulk import bulk_import
+from circuitgraph.store.projection import Projection
+from circuitgraph.store.schema import INDEXES, NODES
+
+if TYPE_CHECKING:
+    from circuitgraph.store.neo4j import Store
+
+__all__ = ["LoadReport", "Loaded", "load_bundles"]
+
+# measured on two cores (benchmarks/load.py); only their ratio decides, and only between two right ways
+_BULK_EDGES_A_SECOND = 120_000
+_APPEND_EDGES_A_SECOND = 25_000
+_BULK_START_S = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was done for one bundle."""
+
+    network: str
+    way: str
+    """"bulk", "append", or "already there"."""
+    unit_count: int
+    edge_count: int
+    edges_in_bundle: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What was done for each bundle, and how long it took."""
+
+    loaded: Sequence[Loaded]
+    seconds: float
+
+
+def load_bundles(
+    store: Store,
+    bundles: Sequence[Bundle],
+    *,
+    edges: str = "auto",
+    way: str = "auto",
+    replace: bool = False,
+    progress: Progress = SILENT,
+) -> LoadReport:
+    """Put bundles into a store, each once.
+
+    Parameters
+    ----------
+    edges
+        Which edges the graph gets: "all", "top:K" by l2 for each target and source layer, or "auto" (all up to
+        5 million, else top:20). The strong edges are always in. What is kept is said on `Unit` and `FEEDS`.
+    way
+        "bulk" (offline import of everything into a database beside the live one), "append" (by Bolt), or "auto"
+        (the faster of those that are possible).
+    replace
+        Whether another bundle under the same network id may be replaced.
+
+    Raises
+    ------
+    NetworkConflictError
+        Other weights, or another import of the same ones, are there under the same id.
+    LoadError
+        What arrived is not what the bundle holds, or the asked way is not possible.
+    """
+    began = time.monotonic()
+    names = [bundle.network for bundle in bundles]
+    if len(set(names)) != len(names):
+        raise NetworkConflictError(f"loading: two of the bundles have the same network id ({', '.join(names)}).")
+    if way not in ("auto", "bulk", "append"):
+        raise SettingsError(f"way of loading {way!r} is not known.", hint="Use auto, bulk or append.")
+    present = {meta["network"]: meta for meta in store.networks()}
+    projections = [Projection(bundle, edges) for bundle in bundles]
+    wanted = [p for p in projections if not _is_there(present.get(p.bundle.network), p)]
+    for projection in wanted:
+        _check_conflict(present.get(projection.bundle.network), projection, replace=replace)
+    chosen = _choose_way(store, wanted, present, way) if wanted else "append"
+    if wanted and chosen == "bulk":
+        others = _others(present, wanted)
+        progress.note(f"bulk import of {sum(p.edge_count for p in (*others, *wanted)):,} edges")
+        assert store.server is not None
+        store.close()
+        bulk_import(store.server, [*others, *wanted], progress=progress)
+        _create_schema(store)
+    elif wanted:
+        _create_schema(store)
+        for projection in wanted:
+            old = present.get(projection.bundle.network)
+            if old is not None and not _can_go_on(old, projection):
+                remove_network(store, projection.bundle.network, progress=progress)
+            append(store, projection, progress=progress)
+    for projection in wanted:
+        _check_arrived(store, projection, progress)
+    there = {p.bundle.network for p in wanted}
+    loaded = [
+        Loaded(
+            network=p.bundle.network,
+            way=chosen if p.bundle.network in there else "already there",
+            unit_count=p.bundle.manifest.counts["units"],
+            edge_count=p.edge_count,
+            edges_in_bundle=p.bundle.manifest.counts["edges"],
+        )
+        for p in projections
+    ]
+    return LoadReport(loaded, time.monotonic() - began)
+
+
+def _is_there(meta: dict[str, Any] | None, projection: Projection) -> bool:
+    return meta is not None and meta["is_complete"] and _can_go_on(meta, projection)
+
+
+def _can_go_on(meta: dict[str, Any], projection: Projection) -> bool:
+    return meta["bundle_sha256"] == projection.bundle.sha256 and meta["edges_rule"] == str(projection.rule)
+
+
+def _check_conflict(meta: dict[str, Any] | None, projection: Projection, *, replace: bool) -> None:
+    if meta is None or replace or _can_go_on(meta, projection):
+        return
+    network = projection.bundle.network
+    if meta["weights_sha256"] != projection.bundle.info.weights_sha256:
+        what = (
+            f"other weights are there under this id "
+            f"({meta['weights_sha256'][:12]}, the bundle has {projection.bundle.info.weights_sha256[:12]})"
+        )
+    elif meta["bundle_sha256"] != projection.bundle.sha256:
+        what = "another import of the same weights is there under this id"
+    else:
+        what = f"it is there with the edges {meta['edges_rule']}, {projection.rule} are asked"
+    raise NetworkConflictError(
+        f"loading {network}: {what}.", hint="Give --replace to replace it, or import under another --network."
+    )
+
+
+def _choose_way(store: Store, wanted: Sequence[Projection], present: dict[str, Any], way: str) -> str:
+    why_not = _why_no_bulk(store, present, {p.bundle.network for p in wanted})
+    if way == "bulk" and why_not:
+        raise LoadError(f"loading in bulk is not possible here: {why_not}.", hint="Use --way append.")
+    if way != "auto" or why_not:
+        return "append" if why_not else way
+    if store.is_new:
+        return "bulk"
+    new = sum(p.edge_count for p in wanted)
+    old = sum(meta["edge_count"] for name, meta in present.items() if name not in {p.bundle.network for p in wanted})
+    bulk_s = _BULK_START_S + (new + old) / _BULK_EDGES_A_SECOND
+    return "bulk" if bulk_s < new / _APPEND_EDGES_A_SECOND else "append"
+
+
+def _why_no_bulk(store: Store, present: dict[str, Any], replaced: set[str]) -> str:
+    if store.server is None:
+        return "the server is not the managed one"
+    if store.is_new:
+        return ""
+    for name, meta in present.items():
+        if name not in replaced and not _same_bundle(meta):
+            return f"the bundle of {name}, which is in the database, is not at {meta['bundle_path']} any more"
+    ours = [*NODES, "LoadBatch"]
+    strange = store.run(
+        "CYPHER 5 MATCH (n) WHERE none(l IN labels(n) WHERE l IN $ours) RETURN count(n) AS n", ours=ours
+    )[0]["n"]
+    return f"the database holds {strange} nodes that no bundle has" if strange else ""
+
+
+def _same_bundle(meta: dict[str, Any]) -> bool:
+    try:
+        return Bundle.open(meta["bundle_path"]).sha256 == meta["bundle_sha256"]
+    except CircuitGraphError:
+        return False
+
+
+def _others(present: dict[str, Any], wanted: Sequence[Projection]) -> list[Projection]:
+    replaced = {p.bundle.network for p in wanted}
+    return [
+        Projection(Bundle.open(Path(meta["bundle_path"])), meta["edges_rule"])
+        for name, meta in present.items()
+        if name not in replaced
+    ]
+
+
+def _create_schema(store: Store) -> None:
+    for statement in INDEXES:
+        store.run(statement, write=True)
+    store.run("CYPHER 5 CALL db.awaitIndexes(300)")
+
+
+def _check_arrived(store: Store, projection: Projection, progress: Progress) -> None:
+    """Count and sum what arrived, block by block, then mark the network complete."""
+    network = projection.bundle.network
+    with progress.task(f"checking {network}", None, ""):
+        rows = store.run(
+            "CYPHER 5 MATCH (u:Unit {network: $network})-[e:CONNECTS]->() "
+            "RETURN e.block AS block, count(*) AS n, sum(e.l1) AS l1",
+            network=network,
+        )
+    found = {row["block"]: (row["n"], row["l1"]) for row in rows}
+    for part in projection.bundle.blocks:
+        count = projection.block_totals()[part.block]
+        n, l1 = found.get(part.block, (0, 0.0))
+        is_whole = count == part.edge_count
+        if n != count or (is_whole and not np.isclose(l1, part.l1, rtol=1e-6, atol=1e-9)):
+            raise LoadError(
+                f"loading {network}: block {part.block} ({part.up} -> {part.down}) has {n} edges with l1 {l1:.6g} "
+                f"in the database, {count} with {part.l1:.6g} in the bundle.",
+                hint=f"Load it again with --replace; `circuitgraph bundle verify {projection.bundle.path}` first.",
+            )
+    store.run(
+        "CYPHER 5 MATCH (m:Meta {network: $network}) SET m.is_complete = true", write=True, network=network
+    )

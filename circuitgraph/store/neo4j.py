@@ -1,0 +1,359 @@
+"""A graph database: connecting, loading bundles, asking in Cypher."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.errors import (
+    MissingExtraError,
+    QueryError,
+    QueryLimitError,
+    QueryRefusedError,
+    StoreAuthError,
+    StoreUnavailableError,
+)
+from circuitgraph.progress import SILENT, Progress
+from circuitgraph.settings import Settings, read_settings
+from circuitgraph.store.explain import check_plan
+from circuitgraph.store.result import Result
+
+try:
+    import neo4j
+    from neo4j.exceptions import (
+        AuthError,
+        ClientError,
+        ConfigurationError,
+        DatabaseError,
+        DriverError,
+        Neo4jError,
+        ServiceUnavailable,
+        SessionExpired,
+    )
+    from neo4j.graph import Node, Path as GraphPath, Relationship
+except ModuleNotFoundError as error:
+    raise MissingExtraError(
+        f"a store needs the package {error.name!r}, which is not installed.",
+        hint="pip install 'feature-circuitgraph[neo4j]'",
+    ) from error
+
+from circuitgraph.store.server import ManagedServer
+
+__all__ = ["Store"]
+
+_CONNECT_TIMEOUT_S = 10.0
+_RETRY_S = 15.0
+_LOST = (ServiceUnavailable, SessionExpired)
+
+
+class Store:
+    """A Neo4j database that holds networks; open one with `Store.open`, and use it as a context manager.
+
+    Parameters
+    ----------
+    settings
+        Of them: database, query_timeout_s, row_limit.
+    driver
+        A neo4j driver, which the store closes; None to connect to `server` when it is first needed.
+    server
+        The managed server behind it, None for a server that is not ours.
+    """
+
+    def __init__(
+        self, settings: Settings, *, driver: neo4j.Driver | None = None, server: ManagedServer | None = None
+    ) -> None:
+        self.settings = settings
+        self.server = server
+        self._driver = driver
+
+    @classmethod
+    def open(
+        cls,
+        uri: str | None = None,
+        *,
+        user: str | None = None,
+        password: str | None = None,
+        settings: Settings | None = None,
+        progress: Progress = SILENT,
+    ) -> Store:
+        """Connect to a database.
+
+        Parameters
+        ----------
+        uri
+            "local" for the managed server, which is started if it does not run, or a bolt:// or neo4j:// URI;
+            the setting `store` if None.
+        user, password
+            For a URI; the settings if None.
+
+        Raises
+        ------
+        StoreUnavailableError
+            Nothing that speaks Bolt answers there.
+        StoreAuthError
+            The user or password is refused.
+        ServerError, ProvisionError
+            The managed server could not be started.
+        """
+        settings = settings or read_settings(store=uri, user=user, password=password).settings
+        address = uri or settings.store
+        if address == "local":
+            store = cls(settings, server=ManagedServer(settings, progress))
+            if store.is_new:
+                # a first load imports into it, and then starts it once instead of twice
+                return store
+        else:
+            secret = password or (settings.password.get_secret_value() if settings.password else "")
+            store = cls(settings, driver=_driver(address, user or settings.user, secret))
+        try:
+            store.check_connection()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the server goes on running, and a managed one is connected to again when needed."""
+        if self._driver is not None:
+            self._driver.close()
+        self._driver = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this is the managed server and it has no database yet."""
+        return self.server is not None and self.server.home is None
+
+    @property
+    def driver(self) -> neo4j.Driver:
+        """The neo4j driver; connects, and starts the managed server, where that is still to be done.
+
+        Raises
+        ------
+        StoreUnavailableError
+            The store was closed, and its server is not ours to find again.
+        """
+        if self._driver is None:
+            if self.server is None:
+                raise StoreUnavailableError("the store is closed.", hint="Open another with Store.open.")
+            uri = self.server.start().uri
+            assert uri is not None
+            self._driver = _driver(uri, self.server.user, self.server.password())
+        return self._driver
+
+    def check_connection(self) -> None:
+        """Raise `StoreUnavailableError` or `StoreAuthError` if the database does not answer."""
+        with foreign_errors("connecting"):
+            self.driver.verify_connectivity()
+
+    def session(self, *, write: bool = False) -> neo4j.Session:
+        """Return a session of the driver, for reading unless told otherwise."""
+        mode = neo4j.WRITE_ACCESS if write else neo4j.READ_ACCESS
+        return self.driver.session(database=self.settings.database, default_access_mode=mode)
+
+    def load(
+        self,
+        *bundles: Bundle | str | Path,
+        edges: str = "auto",
+        way: str = "auto",
+        replace: bool = False,
+        progress: Progress = SILENT,
+    ) -> Any:
+        """Load bundles; see `circuitgraph.store.load.load_bundles`, which this calls."""
+        from circuitgraph.store.load import load_bundles
+
+        opened = [bundle if isinstance(bundle, Bundle) else Bundle.open(bundle) for bundle in bundles]
+        return load_bundles(self, opened, edges=edges, way=way, replace=replace, progress=progress)
+
+    def explain(self, cypher: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the server's plan of a query that only reads; nothing runs.
+
+        Raises
+        ------
+        QueryError
+            The server does not accept the text.
+        QueryRefusedError
+            It would do more than read.
+        """
+        with foreign_errors("planning the query"), self.session() as session:
+            try:
+                summary = session.run(f"EXPLAIN {cypher}", dict(parameters or {})).consume()  # type: ignore[arg-type]
+            except ClientError as error:
+                _refuse_access_mode(error)
+                raise
+        plan = summary.plan
+        check_plan(summary.query_type, plan)
+        assert plan is not None
+        return plan
+
+    def query(
+        self,
+        cypher: str,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        limit: int | None = None,
+        timeout_s: float | None = None,
+        **more: Any,
+    ) -> Result:
+        """Ask in Cypher; only reading is allowed.
+
+        Parameters
+        ----------
+        cypher
+            One statement.
+        parameters, more
+            Values of its ``$names``.
+        limit
+            Most rows to give; the setting `row_limit` if None. `Result.is_cut` says when it bit.
+        timeout_s
+            The setting `query_timeout_s` if None.
+
+        Raises
+        ------
+        QueryError
+            The server does not accept the text or the parameters.
+        QueryRefusedError
+            It would do more than read; nothing ran.
+        QueryLimitError
+            It took more time or memory than allowed.
+        StoreUnavailableError
+            The server was lost.
+        """
+        values = {**(parameters or {}), **more}
+        limit = self.settings.row_limit if limit is None else limit
+        timeout_s = timeout_s or self.settings.query_timeout_s
+        self.explain(cypher, values)
+        began = time.monotonic()
+        with foreign_errors("running the query"), self.session() as session:
+            answer = session.run(neo4j.Query(cypher, timeout=timeout_s), values)  # type: ignore[arg-type]
+            columns, rows, is_cut = list(answer.keys()), [], False
+            for record in answer:
+                if len(rows) == limit:
+                    is_cut = True
+                    break
+                rows.append({name: _plain(value) for name, value in record.items()})
+            answer.consume()
+        seconds = time.monotonic() - began
+        return Result(cypher, values, columns, rows, limit, is_cut, self._notes(), seconds)
+
+    def networks(self) -> list[dict[str, Any]]:
+        """Return what is loaded: the properties of each `Meta` node, by network."""
+        if self.is_new:
+            return []
+        text = "CYPHER 5 MATCH (m:Meta) WHERE m.network IS NOT NULL RETURN m ORDER BY m.network"
+        return [dict(row["m"]) for row in self.run(text)]
+
+    def run(self, cypher: str, /, *, write: bool = False, **parameters: Any) -> list[dict[str, Any]]:
+        """Run a statement of ours, unguarded, in a transaction that is tried again where that is safe."""
+
+        def work(transaction: neo4j.ManagedTransaction) -> list[dict[str, Any]]:
+            return [dict(record) for record in transaction.run(cypher, parameters)]  # type: ignore[arg-type]
+
+        with foreign_errors("talking to the database"), self.session(write=write) as session:
+            return session.execute_write(work) if write else session.execute_read(work)
+
+    def _notes(self) -> list[str]:
+        notes = []
+        for meta in self.networks():
+            if not meta["is_complete"]:
+                notes.append(
+                    f"{meta['network']} is not wholly loaded; run `circuitgraph load {meta['bundle_path']}` again."
+                )
+            elif meta["edge_count"] < meta["edges_in_bundle"]:
+                notes.append(
+                    f"the graph holds {meta['edge_count']:,} of {meta['edges_in_bundle']:,} edges of {meta['network']} "
+                    f"({meta['edges_rule']}); what each unit lacks is 1 - kept_share."
+                )
+        return notes
+
+
+def _driver(uri: str, user: str, password: str) -> neo4j.Driver:
+    try:
+        return neo4j.GraphDatabase.driver(
+            uri,
+            auth=(user, password),
+            connection_timeout=_CONNECT_TIMEOUT_S,
+            connection_acquisition_timeout=_CONNECT_TIMEOUT_S * 2,
+            max_transaction_retry_time=_RETRY_S,
+            notifications_min_severity="OFF",
+            user_agent="circuitgraph",
+        )
+    except (ConfigurationError, ValueError, DriverError) as error:
+        raise StoreUnavailableError(
+            f"{uri!r} is not the address of a database ({error}).",
+            hint="Use --store local, or a URI as in --store bolt://HOST:7687",
+        ) from error
+
+
+@contextmanager
+def foreign_errors(act: str) -> Iterator[None]:
+    """Turn what the driver raises into our own errors."""
+    try:
+        yield
+    except AuthError as error:
+        raise StoreAuthError(
+            f"{act}: the database refuses the user or password.",
+            hint="Set CIRCUITGRAPH_USER and CIRCUITGRAPH_PASSWORD for a store given by URI.",
+        ) from error
+    except _LOST as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise StoreUnavailableError(
+            f"{act}: the database does not answer ({first}).",
+            hint="For the managed server: `circuitgraph server status`, `circuitgraph server start`.",
+        ) from error
+    except Neo4jError as error:
+        raise _query_error(act, error) from error
+    except DriverError as error:
+        raise StoreUnavailableError(f"{act}: {error}.", hint="Check --store and the server's log.") from error
+
+
+def _query_error(act: str, error: Neo4jError) -> QueryError:
+    code, text = error.code or "", (error.message or str(error)).strip()
+    if "TransactionTimedOut" in code or "Terminated" in code:
+        return QueryLimitError(
+            f"{act}: it took longer than is allowed and was ended.",
+            hint="Narrow it, or allow more with --timeout or CIRCUITGRAPH_QUERY_TIMEOUT_S.",
+        )
+    if "Memory" in code:
+        return QueryLimitError(f"{act}: it needed more memory than is allowed and was ended.", hint="Narrow it.")
+    if "AccessMode" in code or "ReadOnly" in code:
+        return QueryRefusedError(f"{act}: it was refused, since it would write.", hint="Only reading is allowed here.")
+    if isinstance(error, DatabaseError):
+        return QueryError(f"{act}: the server failed: {text}", hint="`circuitgraph server status` names its log.")
+    return QueryError(f"{act}: {text}")
+
+
+def _refuse_access_mode(error: ClientError) -> None:
+    if "AccessMode" in (error.code or ""):
+        check_plan("w", None)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of the driver as Python's own, ready for JSON."""
+    if isinstance(value, Node):
+        return {"labels": sorted(value.labels), **{k: _plain(v) for k, v in value.items()}}
+    if isinstance(value, Relationship):
+        ends = {f"{end}": node.get("uid") for end, node in (("start", value.start_node), ("end", value.end_node)) if node}
+        return {"type": value.type, **ends, **{k: _plain(v) for k, v in value.items()}}
+    if isinstance(value, GraphPath):
+        return {
+            "nodes": [_plain(node) for node in value.nodes],
+            "relationships": [_plain(relation) for relation in value.relationships],
+        }
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        return value.iso_format() if hasattr(value, "iso_format") else value
+    return [_plain(item) for item in value]
