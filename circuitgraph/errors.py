@@ -11,6 +11,7 @@ can catch ours or Python's:
       UnknownLayerError (LookupError)
       UnknownUnitError (LookupError)
       UnknownPairError (LookupError)
+      ArchitectureError (LookupError)        an architecture that cannot be found or built
       ShapeError (ValueError)                two shapes that do not fit
       NonFiniteError (ValueError)            NaN or infinity in weights
       WeightsError (ValueError)              a file that holds no usable weights
@@ -44,6 +45,7 @@ A message has two parts: the act, the place and the fact, then (`hint`) what to 
 from __future__ import annotations
 
 __all__ = [
+    "ArchitectureError",
     "BlockTooLargeError",
     "BundleCorruptError",
     "BundleError",
@@ -117,6 +119,10 @@ class UnknownUnitError(CircuitGraphError, LookupError):
 
 class UnknownPairError(CircuitGraphError, LookupError):
     """Two layers between which there are no weights."""
+
+
+class ArchitectureError(CircuitGraphError, LookupError):
+    """An architecture that cannot be found or built."""
 
 
 class ShapeError(CircuitGraphError, ValueError):

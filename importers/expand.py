@@ -305,9 +305,7 @@ def _convolved(
 ) -> _Value:
     kernel = weight if plan else weight.astype(np.float32, copy=False)
     paths = {
-        source: ways.convolve(
-            p, kernel, stride=op.stride, pad=op.pad, dilation=op.dilation, groups=op.groups
-        )
+        source: ways.convolve(p, kernel, stride=op.stride, pad=op.pad, dilation=op.dilation, groups=op.groups)
         for source, p in value.paths.items()
     }
     if value.bias is None:

@@ -301,14 +301,17 @@ class _Builder:
         elif getattr(node.target, "__name__", "") == "stochastic_depth":
             return args[0]
         raise UnsupportedOperationError(
-            "it has no linear form here", hint="No option admits it; the operations that are expanded are in the documentation."
+            "it has no linear form here",
+            hint="No option admits it; the operations that are expanded are in the documentation.",
         )
 
     def _emit(self, node: fx.Node, op: Op, inputs: list[str]) -> Traced:
         result = self.trace.results[node]
         shape = tuple(result.shape[1:]) if isinstance(result, torch.Tensor) else ()
         if len(shape) not in (1, 3):
-            refused = op if isinstance(op, Unsupported) else Unsupported(f"it gives the shape {shape} without the batch")
+            refused = (
+                op if isinstance(op, Unsupported) else Unsupported(f"it gives the shape {shape} without the batch")
+            )
             return self._add(node, refused, inputs, (max(1, int(np.prod(shape))), 1, 1), shape)
         return self._add(node, op, inputs, _map_shape(shape), shape)
 
@@ -374,7 +377,9 @@ class _Builder:
         if not found:
             raise TraceError(f"tracing {type(self.module).__name__}: its output does not depend on its input.")
         # a flattened map as the output is the map itself
-        return [x.base if len(x.shape) == 1 and _is_whole(x, self.nodes[x.base]) else self._settle(x, node) for x in found]
+        return [
+            x.base if len(x.shape) == 1 and _is_whole(x, self.nodes[x.base]) else self._settle(x, node) for x in found
+        ]
 
     def _without_head(self, name: str) -> str:
         node = self.nodes[name]

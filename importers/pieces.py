@@ -263,7 +263,9 @@ def _conv_piece(
     if piece.up is None:
         shaped = weight.reshape(groups, down // groups, -1, *taps)
         kernel = piece.kernel.reshape(groups, -1, *piece.kernel.shape[1:])
-        out = _compose_dense(shaped, kernel, step).reshape(down, up_count, *_grown(piece.window, (taps[0], taps[1]), step))
+        out = _compose_dense(shaped, kernel, step).reshape(
+            down, up_count, *_grown(piece.window, (taps[0], taps[1]), step)
+        )
         if wants_gross:
             reach = np.abs(shaped).reshape(*shaped.shape[:3], -1).sum(axis=3)
             gross = (reach @ _magnitude(piece).reshape(groups, -1, up_count)).reshape(down, up_count)
@@ -310,9 +312,7 @@ def _columns(paths: Paths) -> int:
     return paths.up_count * (paths.up_size[0] * paths.up_size[1] if paths.kind == "flat" else 1)
 
 
-def _conv_sum(
-    paths: Paths, sources: Sequence[Piece], weight: NDArray[np.float32], step: Pair, groups: int
-) -> Piece:
+def _conv_sum(paths: Paths, sources: Sequence[Piece], weight: NDArray[np.float32], step: Pair, groups: int) -> Piece:
     """Add up what a convolution makes of each piece it reads."""
     down, _, height, width = weight.shape
     grown = [_grown(piece.window, (height, width), step) for piece in sources]
@@ -421,7 +421,9 @@ def gather(paths: Paths, channels: NDArray[np.int64], *, stride: Pair, shift: Pa
         return paths
     if np.array_equal(channels, np.arange(channels[0], channels[0] + count)) and channels[0] >= 0:
         first, last = int(channels[0]), int(channels[0]) + count
-        kept = [p.cut(max(p.start, first), min(p.stop, last)) for p in paths.pieces if p.start < last and first < p.stop]
+        kept = [
+            p.cut(max(p.start, first), min(p.stop, last)) for p in paths.pieces if p.start < last and first < p.stop
+        ]
         return paths.with_pieces([dataclasses.replace(p, start=p.start - first) for p in kept], rows=count)
     if len(paths.pieces) == 1 and paths.pieces[0].rows == paths.rows:
         piece = paths.pieces[0]
@@ -562,6 +564,4 @@ def _need_same(parts: Iterable[Paths]) -> None:
     seen = list(dict.fromkeys((paths.stride, paths.kind) for paths in parts))
     if len(seen) > 1:
         (stride, kind), (other, other_kind) = seen[:2]
-        raise UnsupportedOperationError(
-            f"ways of different stride meet, {stride} ({kind}) and {other} ({other_kind})"
-        )
+        raise UnsupportedOperationError(f"ways of different stride meet, {stride} ({kind}) and {other} ({other_kind})")

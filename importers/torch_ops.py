@@ -108,7 +108,9 @@ def _conv(
 
 def _conv_module(module: nn.Conv2d, input: Any) -> Step:
     if module.padding_mode != "zeros":
-        raise _refuse(f"padding with {module.padding_mode!r} is not linear by position", "Only zero padding is expanded.")
+        raise _refuse(
+            f"padding with {module.padding_mode!r} is not linear by position", "Only zero padding is expanded."
+        )
     return _conv(input, module.weight, module.bias, module.stride, module.padding, module.dilation, module.groups)
 
 
@@ -124,7 +126,7 @@ def _batch_norm(
     running_var: Any,
     weight: Any = None,
     bias: Any = None,
-    training: bool = False,  # noqa: FBT001, FBT002
+    training: bool = False,
     momentum: float = 0.1,  # noqa: ARG001
     eps: float = 1e-5,
 ) -> Step:
@@ -174,8 +176,8 @@ def _max_pool(
     stride: Any = None,
     padding: Any = 0,
     dilation: Any = 1,
-    ceil_mode: bool = False,  # noqa: ARG001, FBT001, FBT002
-    return_indices: bool = False,  # noqa: FBT001, FBT002
+    ceil_mode: bool = False,  # noqa: ARG001
+    return_indices: bool = False,
 ) -> Step:
     x = _need_map(input)
     if _pair(dilation) != (1, 1) or return_indices:
@@ -194,8 +196,8 @@ def _avg_pool(
     kernel_size: Any,
     stride: Any = None,
     padding: Any = 0,
-    ceil_mode: bool = False,  # noqa: ARG001, FBT001, FBT002
-    count_include_pad: bool = True,  # noqa: ARG001, FBT001, FBT002
+    ceil_mode: bool = False,  # noqa: ARG001
+    count_include_pad: bool = True,  # noqa: ARG001
     divisor_override: int | None = None,
 ) -> Step | Traced:
     # ceil_mode and count_include_pad change positions at the border only
@@ -209,9 +211,7 @@ def _avg_pool(
 
 def _avg_pool_module(module: nn.AvgPool2d, input: Any) -> Step | Traced:
     m = module
-    return _avg_pool(
-        input, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override
-    )
+    return _avg_pool(input, m.kernel_size, m.stride, m.padding, m.ceil_mode, m.count_include_pad, m.divisor_override)
 
 
 def _adaptive_avg_pool(input: Any, output_size: Any) -> Step | Traced:
@@ -232,7 +232,7 @@ def _adaptive_avg_pool(input: Any, output_size: Any) -> Step | Traced:
     return Step(Pool(window, window, (0, 0), is_max=False, gain=1 / (window[0] * window[1])), [x])
 
 
-def _mean(input: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Step:  # noqa: ARG001, FBT001, FBT002
+def _mean(input: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Step:  # noqa: ARG001
     x = _need_map(input)
     axes = {int(axis) % 4 for axis in (dim if isinstance(dim, (tuple, list)) else [dim] if dim is not None else [])}
     if axes != {2, 3}:
@@ -444,7 +444,7 @@ REPLAYED_FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
     operator.getitem: operator.getitem,
 }
 REPLAYED_METHODS: frozenset[str] = frozenset(
-    "flatten reshape view permute transpose squeeze unsqueeze chunk split unbind narrow select flip".split()
+    ["flatten", "reshape", "view", "permute", "transpose", "squeeze", "unsqueeze", "chunk", "split", "unbind", "narrow", "select", "flip"]
 )
 REPLAYED_MODULES: Mapping[type[nn.Module], Callable[..., Any]] = {
     nn.Flatten: lambda module, input: torch.flatten(input, module.start_dim, module.end_dim),

@@ -29,7 +29,6 @@ from circuitgraph.records import Layer, LayerKind
 from importers.expand import own_activations
 from importers.linear_ops import (
     Activation,
-    Add,
     Concat,
     Conv,
     Flatten,

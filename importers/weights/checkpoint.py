@@ -1,0 +1,303 @@
+"""Tensors from a file, read without running anything in it.
+
+Checkpoints (``.pth``, ``.pt``, ``.th``) are read with ``weights_only``, arrays without
+pickle, and what a file says it holds is bounded before memory is taken for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from circuitgraph.errors import (
+    CircuitGraphError,
+    MissingExtraError,
+    MissingFileError,
+    NonFiniteError,
+    UnsafeFileError,
+    WeightsError,
+)
+
+__all__ = ["MAX_BYTES", "Tensors", "check_finite", "read_tensors", "weights_sha256"]
+
+Tensors = dict[str, NDArray[Any]]
+
+MAX_BYTES = 32 * 1024**3
+"""The most that the tensors of a file may take."""
+
+_MAX_JSON_BYTES = 1024**3
+_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights")
+_CHECKPOINTS = (".pth", ".pt", ".th", ".ckpt", ".bin", ".tar")
+
+
+def read_tensors(path: str | Path) -> Tensors:
+    """Read the tensors of a weights file by name.
+
+    Parameters
+    ----------
+    path
+        ``.pth``, ``.pt``, ``.th`` (torch), ``.safetensors``, ``.npz``, ``.npy`` or ``.json``.
+        Wrappers such as ``state_dict`` are taken off, and ``module.`` where every name starts with it.
+
+    Returns
+    -------
+    dict
+        float32 or float64 arrays (halves are widened) and integers, in the file's layout.
+
+    Raises
+    ------
+    MissingFileError
+        No such file.
+    UnsafeFileError
+        It would run code when read; nothing was run.
+    WeightsError
+        It is cut short, of another kind, or too large.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingFileError(f"reading weights: {path} does not exist.", hint="Check the path given to --weights.")
+    if path.is_dir():
+        raise WeightsError(f"reading weights: {path} is a folder, a file is wanted.")
+    suffix = path.suffix.lower()
+    readers = {".npz": _read_npz, ".npy": _read_npy, ".json": _read_json, ".safetensors": _read_safetensors}
+    reader = _read_checkpoint if suffix in _CHECKPOINTS else readers.get(suffix)
+    if reader is None:
+        known = ", ".join([*_CHECKPOINTS[:3], *readers])
+        raise WeightsError(
+            f"reading weights: {path.name} ends in {suffix or 'nothing'}; known are {known}.",
+            hint="Rename or convert it.",
+        )
+    if path.stat().st_size > MAX_BYTES:
+        raise WeightsError(
+            f"reading weights: {path.name} has {path.stat().st_size:,} bytes, the limit is {MAX_BYTES:,}."
+        )
+    try:
+        tensors = reader(path)
+    except CircuitGraphError:
+        raise
+    except PermissionError as error:
+        raise WeightsError(f"reading weights: {path.name}: {error.strerror}.") from error
+    except Exception as error:
+        # the readers of these formats raise almost anything on half a file
+        fact = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise WeightsError(
+            f"reading weights: {path.name} ({path.stat().st_size:,} bytes) is cut short or not a {suffix} file: {fact}",
+            hint="Fetch it again and compare its size or sha256 with the source's.",
+        ) from error
+    if not tensors:
+        raise WeightsError(f"reading weights: {path.name} holds no tensors.")
+    return _without_prefix(tensors)
+
+
+def check_finite(tensors: Mapping[str, NDArray[Any]], where: str) -> None:
+    """Refuse NaN and infinity.
+
+    Raises
+    ------
+    NonFiniteError
+        Names the tensor, the first position and how many there are.
+    """
+    for name, values in tensors.items():
+        if values.dtype.kind != "f":
+            continue
+        bad = ~np.isfinite(values)
+        if bad.any():
+            first = tuple(int(place) for place in np.argwhere(bad)[0])
+            raise NonFiniteError(
+                f"importing {where}: {name} has {values[first]} at {list(first)}; "
+                f"{int(bad.sum())} of its {values.size} values are not finite.",
+                hint="Take a checkpoint from before the training went wrong.",
+            )
+
+
+def weights_sha256(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """Hash names, shapes and values, so that the same weights in another file have the same hash.
+
+    Values count as little-endian float32; the counters of batch norms are left out.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        if name.endswith("num_batches_tracked"):
+            continue
+        values = np.ascontiguousarray(tensors[name], dtype="<f4")
+        digest.update(f"{name}\0{','.join(map(str, tensors[name].shape))}\0".encode())
+        digest.update(values.data if values.size else b"")
+    return digest.hexdigest()
+
+
+def _without_prefix(tensors: Tensors) -> Tensors:
+    prefix = "module."
+    if all(name.startswith(prefix) for name in tensors):
+        return {name.removeprefix(prefix): values for name, values in tensors.items()}
+    return tensors
+
+
+def _read_checkpoint(path: Path) -> Tensors:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            _check_sizes(path, [(entry.filename, entry.file_size) for entry in archive.infolist()])
+    loaded = _load_weights_only(path)
+    return {name: _widened(tensor) for name, tensor in _unwrapped(loaded, path).items()}
+
+
+def _load_weights_only(path: Path) -> Any:
+    # plain numbers and settings that training scripts keep beside the weights; none of them runs code
+    harmless = [
+        np.dtype,
+        np.ndarray,
+        argparse.Namespace,
+        *(getattr(np._core.multiarray, name) for name in ("scalar", "_reconstruct")),
+        *{type(np.dtype(code)) for code in ("f8", "f4", "f2", "i8", "i4", "u1", "?")},
+    ]
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(harmless):  # type: ignore[no-untyped-call]
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        asked = re.search(r"GLOBAL ([\w.]+)|global:? `?([\w.]+)`? was not|class ([\w.]+)", str(error))
+        if "Weights only load failed" in str(error) and asked:
+            name = next(group for group in asked.groups() if group)
+            raise UnsafeFileError(
+                f"reading weights: {path.name} is a pickle that asks for {name}, which could run code; nothing was run.",
+                hint="Where you trust it, save only its weights: torch.save(model.state_dict(), 'weights.pth').",
+            ) from None
+        raise
+
+
+def _unwrapped(loaded: Any, path: Path, *, depth: int = 0) -> dict[str, torch.Tensor]:
+    if isinstance(loaded, Mapping):
+        tensors = {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+        inner = [loaded[name] for name in _WRAPPERS if isinstance(loaded.get(name), Mapping)]
+        # a wrapper may hold a few tensors beside the weights
+        if inner and depth < 3:
+            return _unwrapped(inner[0], path, depth=depth + 1)
+        if tensors:
+            return tensors
+    keys = ", ".join(map(str, list(loaded)[:5])) if isinstance(loaded, Mapping) else type(loaded).__name__
+    raise WeightsError(
+        f"reading weights: {path.name} holds no table of tensors, but {keys or 'nothing'}.",
+        hint="Save the weights with torch.save(model.state_dict(), 'weights.pth').",
+    )
+
+
+def _widened(tensor: torch.Tensor) -> NDArray[Any]:
+    if tensor.is_meta:
+        raise WeightsError("reading weights: a tensor on the meta device has no values.")
+    if tensor.is_quantized or tensor.is_complex():
+        raise WeightsError(f"reading weights: a {tensor.dtype} tensor; floats are wanted.")
+    if tensor.is_sparse:
+        tensor = tensor.to_dense()
+    if tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64):
+        tensor = tensor.float()
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    return array
+
+
+def _read_safetensors(path: Path) -> Tensors:
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise MissingExtraError(
+            "reading weights: .safetensors files need the package safetensors.",
+            hint="pip install 'feature-circuitgraph[torch]'",
+        ) from None
+    return {name: _widened(tensor) for name, tensor in load_file(path).items()}
+
+
+def _check_sizes(path: Path, sizes: list[tuple[str, int]]) -> None:
+    total = sum(size for _, size in sizes)
+    if total > MAX_BYTES:
+        name, size = max(sizes, key=lambda entry: entry[1])
+        raise WeightsError(
+            f"reading weights: {path.name} unpacks to {total:,} bytes ({name}: {size:,}), the limit is {MAX_BYTES:,}."
+        )
+
+
+def _read_npz(path: Path) -> Tensors:
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        _check_sizes(path, [(entry.filename, entry.file_size) for entry in entries])
+        tensors: Tensors = {}
+        for entry in entries:
+            with archive.open(entry) as stream:
+                name = entry.filename.removesuffix(".npy")
+                tensors[name] = _read_array(stream, path, name, entry.file_size)  # type: ignore[arg-type]
+    return tensors
+
+
+def _read_npy(path: Path) -> Tensors:
+    with path.open("rb") as stream:
+        return {path.stem: _read_array(stream, path, path.stem, path.stat().st_size)}
+
+
+def _read_array(stream: BinaryIO, path: Path, name: str, size: int) -> NDArray[Any]:
+    """Read one array, after what its header claims is compared with the bytes there are."""
+    major = npy.read_magic(stream)[0]
+    shape, fortran, dtype = (npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0)(stream)
+    if dtype.hasobject:
+        raise UnsafeFileError(
+            f"reading weights: {name} in {path.name} is an array of pickled objects; nothing was run.",
+            hint="Save arrays of numbers only.",
+        )
+    wanted = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if wanted > size:
+        raise WeightsError(
+            f"reading weights: {name} in {path.name} claims the shape {shape}, {wanted:,} bytes, but has {size:,}.",
+            hint="Fetch the file again and compare its size or sha256 with the source's.",
+        )
+    data = stream.read(wanted)
+    values = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+    if values.dtype.kind not in "fiub":
+        raise WeightsError(f"reading weights: {name} in {path.name} is of {values.dtype}; numbers are wanted.")
+    return values.astype(
+        np.float32 if values.dtype.kind == "f" and values.dtype.itemsize < 8 else values.dtype.newbyteorder("=")
+    )
+
+
+def _read_json(path: Path) -> Tensors:
+    size = path.stat().st_size
+    if size > _MAX_JSON_BYTES:
+        raise WeightsError(
+            f"reading weights: {path.name} has {size:,} bytes of JSON, the limit is {_MAX_JSON_BYTES:,}."
+        )
+    loaded = json.loads(path.read_text(encoding="utf-8"))
+    if isinstance(loaded, list):
+        return _layers_of_units(loaded, path)
+    if not isinstance(loaded, dict):
+        raise WeightsError(f"reading weights: {path.name} holds {type(loaded).__name__}, a table of arrays is wanted.")
+    return {name: _numbers(values, path, name) for name, values in loaded.items()}
+
+
+def _layers_of_units(layers: list[Any], path: Path) -> Tensors:
+    """Read ``[{name, weights: [{bias, weights}, ...]}, ...]``, one entry a unit."""
+    tensors: Tensors = {}
+    for place, layer in enumerate(layers):
+        if not isinstance(layer, dict) or not isinstance(layer.get("name"), str):
+            raise WeightsError(f"reading weights: layer {place} of {path.name} has no name.")
+        units, name = layer.get("weights"), layer["name"]
+        if not units:
+            continue
+        if not all(isinstance(unit, dict) and {"bias", "weights"} <= set(unit) for unit in units):
+            raise WeightsError(f"reading weights: {name} in {path.name} has a unit without 'bias' and 'weights'.")
+        tensors[f"{name}.weight"] = _numbers([unit["weights"] for unit in units], path, f"{name}.weight")
+        tensors[f"{name}.bias"] = _numbers([unit["bias"] for unit in units], path, f"{name}.bias")
+    return tensors
+
+
+def _numbers(values: Any, path: Path, name: str) -> NDArray[Any]:
+    try:
+        return np.asarray(values, dtype=np.float64).astype(np.float32)
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"reading weights: {name} in {path.name} is not an array of numbers: {error}") from error

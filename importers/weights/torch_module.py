@@ -1,0 +1,439 @@
+"""Torch modules, torchvision's zoo by name and users' own factories, to bundles."""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from circuitgraph.bundle import Bundle, BundleWriter
+from circuitgraph.errors import (
+    ArchitectureError,
+    BlockTooLargeError,
+    CircuitGraphError,
+    MappingError,
+    ShapeError,
+    WeightsError,
+)
+from circuitgraph.ids import check_network_name, slugify
+from circuitgraph.progress import SILENT, Progress
+from circuitgraph.records import Family, NetworkInfo
+from importers.expand import MAX_BLOCK_BYTES, Expansion, MaxPoolRule
+from importers.linear_ops import MapShape
+from importers.linearise import linearise
+from importers.unit_layers import choose_unit_layers
+from importers.weights.checkpoint import Tensors, check_finite, read_tensors, weights_sha256
+
+__all__ = ["Architecture", "build_architecture", "import_torch", "load_tensors", "state_of", "write_bundle"]
+
+_ZOO_INPUT: MapShape = (3, 224, 224)
+_ZOO_INPUTS: Mapping[str, MapShape] = {"inception_v3": (3, 299, 299)}
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A module to import, before or after its weights are in it."""
+
+    module: nn.Module
+    name: str
+    short_name: str
+    input_shape: MapShape | None
+    has_weights: bool
+
+
+def import_torch(
+    module: nn.Module | str,
+    *,
+    out: str | Path,
+    network: str | None = None,
+    weights: str | Path | None = None,
+    input_shape: Sequence[int] | None = None,
+    units: str | Sequence[str] = "auto",
+    max_pool: MaxPoolRule = "avg",
+    max_block_bytes: int = MAX_BLOCK_BYTES,
+    kwargs: Mapping[str, Any] | None = None,
+    families: Iterable[Family] = (),
+    title: str = "",
+    reference: str = "",
+    replace: bool = False,
+    progress: Progress = SILENT,
+) -> Bundle:
+    """Expand a torch module's weights and write them as a bundle.
+
+    Parameters
+    ----------
+    module
+        A module, the name of one of torchvision's, or ``package.module:factory`` (the current directory is
+        searched too). It is not changed.
+    out
+        Where the bundle is to stand, by custom ``NAME.circuit``.
+    network
+        The network's id; by default the architecture's name.
+    weights
+        A file of weights (`importers.weights.checkpoint.read_tensors`). Needed where torchvision's name is given.
+    input_shape
+        (channel, row, col); known for torchvision's.
+    units
+        Which layers are layers of units: "auto", "activations", or names (`importers.unit_layers`).
+    max_pool
+        A max pool as the mean over its window ("avg") or as its middle cell ("centre"); recorded on each edge.
+    max_block_bytes
+        The largest array of kernels that may be made.
+    kwargs
+        What to call the factory with.
+    families, title, reference
+        Families of units and words that go into the bundle.
+    replace
+        Whether a bundle that is there may be replaced.
+
+    Returns
+    -------
+    Bundle
+        Opened.
+
+    Raises
+    ------
+    ArchitectureError
+        The module cannot be found or built.
+    WeightsError, UnsafeFileError, MissingFileError, NonFiniteError
+        The weights cannot be read.
+    MappingError, ShapeError
+        The weights are another architecture's.
+    TraceError, UnsupportedOperationError, BlockTooLargeError
+        The module cannot be expanded.
+    BundleExistsError, DiskFullError
+        The bundle cannot be written.
+    """
+    tensors = None if weights is None else read_tensors(weights)
+    made = build_architecture(module, kwargs or {}, tensors)
+    if tensors is None and not made.has_weights:
+        raise WeightsError(
+            f"importing {made.name}: it comes without weights.",
+            hint=f"Give a file of them: circuitgraph import torch {made.name} --weights FILE",
+        )
+    own = made.module
+    if tensors is not None:
+        own = load_tensors(made, tensors, Path(str(weights)).name)
+    source = made.name if weights is None else Path(weights).name
+    return write_bundle(
+        own,
+        out=out,
+        network=network or slugify(made.short_name),
+        architecture=made.name,
+        source=source,
+        input_shape=_input_shape(input_shape, made),
+        importer="torch",
+        units=units,
+        max_pool=max_pool,
+        max_block_bytes=max_block_bytes,
+        options={"kwargs": dict(kwargs)} if kwargs else {},
+        families=families,
+        title=title,
+        reference=reference,
+        replace=replace,
+        progress=progress,
+    )
+
+
+def write_bundle(
+    module: nn.Module,
+    *,
+    out: str | Path,
+    network: str,
+    architecture: str,
+    source: str,
+    input_shape: MapShape,
+    importer: str,
+    units: str | Sequence[str] = "auto",
+    names: Mapping[str, str] | None = None,
+    max_pool: MaxPoolRule = "avg",
+    max_block_bytes: int = MAX_BLOCK_BYTES,
+    options: Mapping[str, Any] | None = None,
+    families: Iterable[Family] = (),
+    title: str = "",
+    reference: str = "",
+    replace: bool = False,
+    progress: Progress = SILENT,
+) -> Bundle:
+    """Expand a module with its weights in it and write the bundle; see `import_torch`.
+
+    `names` are names for layers, each with the module path it is given to.
+    """
+    check_network_name(network)
+    if max_pool not in ("avg", "centre"):
+        raise WeightsError(f"importing {source}: max_pool is {max_pool!r}; 'avg' or 'centre' is wanted.")
+    state = state_of(module, source)
+    graph = linearise(module, input_shape)
+    layers, rule = choose_unit_layers(graph, network, units, names=dict(names or {}))
+    expansion = Expansion(
+        graph, {own.tensor: own.layer.uid for own in layers}, max_pool=max_pool, max_block_bytes=max_block_bytes
+    )
+    # everything that will be refused is refused here, before a file is made
+    pairs = [pair for target in expansion.targets for pair in expansion.plan(target)]
+    approximations = sorted({token for pair in pairs for token in pair.approximations})
+    info = NetworkInfo(
+        network=network,
+        architecture=architecture,
+        weights_sha256=weights_sha256(state),
+        source=source,
+        input_shape=input_shape,
+        importer=importer,
+        options={
+            "units": rule if rule != "named" else [own.layer.name for own in layers],
+            "units_asked": units if isinstance(units, str) else list(units),
+            "max_pool": max_pool,
+            **(options or {}),
+        },
+        approximations=tuple([*(_in_words(token) for token in approximations), *graph.notes]),
+        title=title,
+        reference=reference,
+    )
+    by_uid = {own.layer.uid: own for own in layers}
+    writer = BundleWriter(out, info, [own.layer for own in layers], replace=replace, progress=progress)
+    with writer, progress.task(f"expanding {network}", total=len(pairs), unit="pair") as task:
+        for own in layers[1:]:
+            count = sum(pair.down == own.layer.uid for pair in pairs)
+            task.describe(own.layer.name)
+            if not writer.is_done(own.layer.uid):
+                writer.add_target(own.layer.uid, *_expand(expansion, by_uid[own.layer.uid].tensor))
+            task.advance(count)
+        writer.add_families(families)
+        return writer.finish()
+
+
+def _expand(expansion: Expansion, tensor: str) -> tuple[NDArray[np.float32], Any]:
+    try:
+        return expansion.expand_layer(tensor)
+    except MemoryError as error:
+        if isinstance(error, CircuitGraphError):
+            raise
+        raise BlockTooLargeError(
+            f"expanding {expansion.layers[tensor]}: the machine has no memory left for it.",
+            hint="Take layers in between with --units activations.",
+        ) from error
+
+
+def _in_words(token: str) -> str:
+    known = {
+        "max_pool=avg": "max pools are taken as the mean over their window",
+        "max_pool=centre": "max pools are taken as the middle cell of their window",
+        "border": "terms at the border are dropped before a global pool",
+    }
+    if token.startswith("ceiling="):
+        return f"{token}: the ceiling of a bounded ReLU is ignored"
+    return f"{token}: {known[token]}" if token in known else token
+
+
+def state_of(module: nn.Module, source: str) -> Tensors:
+    """Read a module's parameters and buffers, all finite.
+
+    Raises
+    ------
+    WeightsError
+        A tensor has no values yet.
+    NonFiniteError
+        A value is NaN or infinite.
+    """
+    state: Tensors = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if not isinstance(tensor, torch.Tensor):
+            continue
+        if isinstance(tensor, (nn.UninitializedParameter, nn.parameter.UninitializedBuffer)):
+            raise WeightsError(
+                f"importing {source}: {name} has no shape yet.", hint="Run the module forward once first."
+            )
+        if name.endswith("num_batches_tracked"):
+            continue
+        if tensor.is_meta:
+            raise WeightsError(f"importing {source}: {name} has no values (it is on the meta device).")
+        own = tensor.detach().cpu()
+        wide = own.float() if own.is_floating_point() and own.dtype != torch.float64 else own
+        state[name] = wide.numpy()
+    check_finite(state, source)
+    return state
+
+
+def _input_shape(given: Sequence[int] | None, made: Architecture) -> MapShape:
+    if given is None:
+        if made.input_shape is None:
+            raise ShapeError(
+                f"importing {made.name}: the shape of its input is not known.",
+                hint="Give it as channels x rows x columns: --input 3x32x32",
+            )
+        return made.input_shape
+    shape = tuple(int(side) for side in given)
+    if len(shape) != 3 or min(shape) < 1:
+        raise ShapeError(
+            f"importing {made.name}: the input shape {'x'.join(map(str, shape))} has {len(shape)} sides, 3 are wanted.",
+            hint="Give it as channels x rows x columns: --input 3x32x32",
+        )
+    return (shape[0], shape[1], shape[2])
+
+
+def build_architecture(
+    module: nn.Module | str, kwargs: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]] | None = None
+) -> Architecture:
+    """Find or build a module.
+
+    Parameters
+    ----------
+    module
+        A module, a torchvision name, or ``package.module:factory``.
+    kwargs
+        What to call the factory with.
+    tensors
+        The weights that will be put in, which tell whether auxiliary heads are wanted.
+
+    Raises
+    ------
+    ArchitectureError
+        There is no such module, or its factory fails.
+    """
+    if isinstance(module, nn.Module):
+        name = type(module).__name__
+        return Architecture(module, f"{type(module).__module__}:{name}", name.lower(), None, has_weights=True)
+    if ":" in module:
+        factory = _find_factory(module)
+        built = _call(factory, module, kwargs)
+        return Architecture(built, module, module.rpartition(":")[2].lower(), None, has_weights=True)
+    return _from_zoo(module, kwargs, tensors)
+
+
+def _from_zoo(name: str, kwargs: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]] | None) -> Architecture:
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=3)
+        said = f" Did you mean {', '.join(close)}?" if close else ""
+        raise ArchitectureError(
+            f"importing {name}: torchvision has no model of that name.{said}",
+            hint="Your own is named as PACKAGE.MODULE:FACTORY, for example mymodels.resnet:resnet20.",
+        )
+    builder = models.get_model_builder(name)
+    options: dict[str, Any] = {"weights": None, **kwargs}
+    if name in ("googlenet", "inception_v3"):
+        options.setdefault("init_weights", False)
+        # the heads that are only used in training are in some files and not in others
+        has_heads = tensors is not None and any(key.startswith(("aux", "AuxLogits")) for key in tensors)
+        options.setdefault("aux_logits", has_heads)
+    shape = _ZOO_INPUTS.get(name, _ZOO_INPUT)
+    try:
+        with torch.device("meta"):
+            built = builder(**options)
+    except Exception:
+        # some constructors compute with values; then the initial ones are made and thrown away
+        built = _call(builder, name, options)
+    return Architecture(built, name, name, shape, has_weights=False)
+
+
+def _find_factory(path: str) -> Any:
+    module_name, _, factory_name = path.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        # as `python -m` does
+        sys.path.insert(0, here)
+    try:
+        found = importlib.import_module(module_name)
+    except Exception as error:
+        missing = isinstance(error, ModuleNotFoundError) and (error.name or "") in _parents(module_name)
+        fact = "there is no such module" if missing else f"{type(error).__name__}: {error}"
+        raise ArchitectureError(
+            f"importing {path}: {module_name}: {fact}.",
+            hint=f"Run the command in the folder that holds {module_name.replace('.', os.sep)}.py, or set PYTHONPATH.",
+        ) from error
+    factory = getattr(found, factory_name, None)
+    if factory is None or not callable(factory):
+        names = [name for name, value in vars(found).items() if callable(value) and not name.startswith("_")]
+        close = difflib.get_close_matches(factory_name, names, n=3)
+        said = f" Did you mean {', '.join(close)}?" if close else ""
+        raise ArchitectureError(f"importing {path}: {module_name} has no factory {factory_name!r}.{said}")
+    return factory
+
+
+def _parents(name: str) -> set[str]:
+    parts = name.split(".")
+    return {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
+
+
+def _call(factory: Any, name: str, kwargs: Mapping[str, Any]) -> nn.Module:
+    if isinstance(factory, nn.Module):
+        return factory
+    try:
+        built = factory(**kwargs)
+    except Exception as error:
+        raise ArchitectureError(
+            f"importing {name}: its factory failed with {type(error).__name__}: {error}",
+            hint="Arguments for it are given as --kwargs '{\"classes\": 10}'.",
+        ) from error
+    if not isinstance(built, nn.Module):
+        raise ArchitectureError(
+            f"importing {name}: its factory gave {type(built).__name__}, a torch.nn.Module is wanted."
+        )
+    return built
+
+
+def load_tensors(made: Architecture, tensors: Mapping[str, NDArray[Any]], source: str) -> nn.Module:
+    """Return a copy of a module with these weights in it.
+
+    Raises
+    ------
+    MappingError
+        Tensors are missing or left over.
+    ShapeError
+        A tensor has another shape than the module's.
+    """
+    own = made.module.state_dict()
+    needed = {name for name in own if not name.endswith("num_batches_tracked")}
+    missing = sorted(needed - set(tensors))
+    extra = sorted(name for name in set(tensors) - set(own) if not name.endswith("num_batches_tracked"))
+    if missing or extra:
+        parts = [_listed(f"{len(missing)} tensors are missing", missing)] if missing else []
+        parts += [_listed(f"{len(extra)} do not belong to it", extra)] if extra else []
+        close = difflib.get_close_matches(missing[0], extra, n=1) if missing and extra else []
+        said = f" (is {close[0]} its {missing[0]}?)" if close else ""
+        raise MappingError(
+            f"importing {source} into {made.name}: {'; '.join(parts)}{said}.",
+            hint="The file is of another architecture, or of other arguments (--kwargs).",
+        )
+    for name in sorted(needed):
+        if tuple(own[name].shape) != tensors[name].shape:
+            raise ShapeError(
+                f"importing {source} into {made.name}: {name} is {_sides(tensors[name].shape)} in the file, "
+                f"{_sides(own[name].shape)} in the architecture.",
+                hint="The file is of another architecture, or of other arguments (--kwargs).",
+            )
+    check_finite({name: tensors[name] for name in sorted(needed)}, source)
+    return _with_values(made.module, {name: tensors[name] for name in needed})
+
+
+def _with_values(module: nn.Module, tensors: Mapping[str, NDArray[Any]]) -> nn.Module:
+    twin = copy.deepcopy(module)
+    values = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
+    twin.load_state_dict(values, strict=False, assign=True)
+    for name, buffer in twin.named_buffers():
+        if buffer.is_meta and name.endswith("num_batches_tracked"):
+            parent, _, last = name.rpartition(".")
+            twin.get_submodule(parent).register_buffer(last, torch.zeros((), dtype=torch.long))
+    return twin
+
+
+def _listed(what: str, names: Sequence[str]) -> str:
+    more = f", ... and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{what} ({', '.join(names[:_SHOWN])}{more})"
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape)) or "a single number"
