@@ -61,6 +61,11 @@ class Home:
         """Whether the password has been set in it."""
         return (self.path / "password-set").exists()
 
+    @property
+    def was_started(self) -> bool:
+        """Whether a server has run in it."""
+        return (self.path / "data" / "databases" / "system").exists()
+
     def disk_bytes(self) -> int:
         """Return how much its database takes on the disk."""
         total = 0

@@ -56,6 +56,9 @@ _JAVA_OPTIONS = (
     "-XX:-UsePerfData",
     "-Dlog4j2.disable.jmx=true",
 )
+# the first start lays out logs of transactions: 260 MiB are then taken
+_ROOM_AT_FIRST_BYTES = 300 << 20
+_ROOM_BYTES = 32 << 20
 _STOP_TIMEOUT_S = 60
 _POLL_S = 0.05
 _SHOWN_LINES = 12
@@ -189,6 +192,7 @@ class ManagedServer:
                 home = self._homes.create()
                 self._homes.make_current(home)
                 self._homes.mark(home, "owner", None)
+            self._check_room(home)
             self._set_password(home)
             port = self._choose_port()
             self._wait_until_ready(self._spawn(java, jars, home, port))
@@ -364,9 +368,20 @@ class ManagedServer:
         folder = jars.expanduser().resolve() / f"neo4j-{NEO4J_VERSION}"
         return provision_jars(folder, mirror=self.settings.maven_mirror, progress=self._progress).folder
 
-    def _configure(self, home: Home, *, port: int) -> None:
+    def _configure(self, home: Home, *, port: int) -> dict[str, str]:
         conf = server_conf(port=port, heap=self.settings.heap, page_cache=self.settings.page_cache)
         write_conf(home.conf_dir / "neo4j.conf", conf)
+        return conf
+
+    def _check_room(self, home: Home) -> None:
+        # without room Neo4j neither starts nor ends nor says why
+        wanted = _ROOM_AT_FIRST_BYTES if not home.was_started else _ROOM_BYTES
+        free = shutil.disk_usage(home.path).free
+        if free < wanted:
+            raise DiskFullError(
+                f"starting the managed server in {self._root}: it needs {wanted:,} free bytes, but there are {free:,}.",
+                hint="Make room, or name another place with CIRCUITGRAPH_DATA_DIR.",
+            )
 
     def _set_password(self, home: Home) -> None:
         if not home.has_password:
@@ -394,10 +409,10 @@ class ManagedServer:
         return port
 
     def _spawn(self, java: Path, jars: Path, home: Home, port: int) -> psutil.Process:
-        self._configure(home, port=port)
+        conf = self._configure(home, port=port)
         if home.console.exists():
             home.console.replace(home.console.with_name("console.previous.log"))
-        memory = [f"-Xmx{self.settings.heap}"]
+        memory = [f"-Xms{conf['server.memory.heap.initial_size']}", f"-Xmx{self.settings.heap}"]
         places = [f"--home-dir={home.path}", f"--config-dir={home.conf_dir}", "--console-mode"]
         with home.console.open("wb") as console:
             process = subprocess.Popen(

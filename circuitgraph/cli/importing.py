@@ -1,0 +1,191 @@
+"""``circuitgraph import``: weights into a bundle."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.cli.options import quiet_option
+from circuitgraph.cli.output import say, show_progress
+
+__all__ = ["import_"]
+
+
+class _Shape(click.ParamType):
+    name = "CxHxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, int]:
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"(\d+)x(\d+)x(\d+)", str(value))
+        if not found:
+            self.fail(f"{value!r} is not channels x rows x cols, as in 3x32x32", param, ctx)
+        return int(found[1]), int(found[2]), int(found[3])
+
+
+class _Units(click.ParamType):
+    name = "RULE"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,  # noqa: ARG002
+        ctx: click.Context | None,  # noqa: ARG002
+    ) -> str | list[str]:
+        if isinstance(value, list):
+            return value
+        return [part.strip() for part in value.split(",")] if "," in value else str(value)
+
+
+class _Bytes(click.ParamType):
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found = re.fullmatch(r"(\d+)([kmg]?)b?", str(value).lower())
+        if not found:
+            self.fail(f"{value!r} is not a size, as in 500m or 2g", param, ctx)
+        return int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2]]
+
+
+_OUT = click.option("-o", "--out", type=click.Path(path_type=Path), help="Where the bundle goes. [NETWORK.circuit]")
+_NETWORK = click.option("--network", help="Id of the network in the graph, stable and short.")
+_UNITS = click.option(
+    "--units",
+    type=_Units(),
+    default="auto",
+    show_default=True,
+    help="Layers of units: auto, activations, or module paths with commas between them.",
+)
+_MAX_POOL = click.option(
+    "--max-pool",
+    type=click.Choice(["avg", "centre"]),
+    default="avg",
+    show_default=True,
+    help="What a max pool is linearised to.",
+)
+_MAX_BLOCK = click.option(
+    "--max-block", type=_Bytes(), default="2g", show_default=True, help="Largest block of kernels that is computed."
+)
+_REPLACE = click.option("--replace", is_flag=True, help="Replace a bundle that is there.")
+
+
+def _report(bundle: Bundle) -> None:
+    counts = bundle.manifest.counts
+    click.echo(
+        f"{bundle.path}: {bundle.network}, {counts['layers']} layers, {counts['units']:,} units, "
+        f"{counts['pairs']} pairs, {counts['edges']:,} kernels"
+    )
+    if bundle.info.approximations:
+        say(f"approximations: {', '.join(bundle.info.approximations)}")
+    say(f"Next: circuitgraph inspect {bundle.path}; circuitgraph load {bundle.path}")
+
+
+@click.group(name="import")
+def import_() -> None:
+    """Turn a network's weights into a bundle of expanded weights."""
+
+
+@import_.command(
+    name="torch",
+    epilog="Example: circuitgraph import torch mymodels.resnet:resnet20 --weights resnet20.th --input 3x32x32",
+)
+@click.argument("module")
+@click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint: .pth, .pt, .th, .safetensors, .npz")
+@click.option("--input", "input_shape", type=_Shape(), help="Shape of the input, as in 3x32x32.")
+@click.option("--kwargs", help="Arguments of the factory as JSON, as in '{\"num_classes\": 10}'.")
+@_NETWORK
+@_OUT
+@_UNITS
+@_MAX_POOL
+@_MAX_BLOCK
+@_REPLACE
+@quiet_option
+def torch_(
+    module: str,
+    weights: Path | None,
+    input_shape: tuple[int, int, int] | None,
+    kwargs: str | None,
+    network: str | None,
+    out: Path | None,
+    units: str | list[str],
+    max_pool: str,
+    max_block: int,
+    replace: bool,
+    quiet: bool,
+) -> None:
+    """Import MODULE: a name of torchvision's zoo, or package.module:factory of your own."""
+    from importers import import_torch
+
+    try:
+        arguments = json.loads(kwargs) if kwargs else None
+    except ValueError as error:
+        raise click.BadParameter(f"not JSON: {error}", param_hint="--kwargs") from None
+    if arguments is not None and not isinstance(arguments, dict):
+        raise click.BadParameter("a JSON object is wanted, as in '{\"num_classes\": 10}'", param_hint="--kwargs")
+    network = network or re.split(r"[.:]", module)[-1]
+    bundle = import_torch(
+        module,
+        network=network,
+        weights=weights,
+        input_shape=input_shape,
+        out=out or Path(f"{network}.circuit"),
+        units=units,
+        max_pool=max_pool,
+        max_block_bytes=max_block,
+        kwargs=arguments,
+        replace=replace,
+        progress=show_progress(quiet=quiet),
+    )
+    _report(bundle)
+
+
+@import_.command(
+    epilog="Example: circuitgraph import kernels squeezenet_v1.0_pruned.npz --arch squeezenet1_0 "
+    "--mapping caffe-squeezenet"
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--arch", help="Architecture: a name of torchvision's zoo, or package.module:factory. [the mapping's]")
+@click.option("--mapping", help="A mapping file (TOML), or the name of one that ships. [found by --arch]")
+@click.option("--input", "input_shape", type=_Shape(), help="Shape of the input, as in 3x32x32. [the mapping's]")
+@_NETWORK
+@_OUT
+@_UNITS
+@_MAX_POOL
+@_MAX_BLOCK
+@_REPLACE
+@quiet_option
+def kernels(
+    file: Path,
+    arch: str | None,
+    mapping: str | None,
+    input_shape: tuple[int, int, int] | None,
+    network: str | None,
+    out: Path | None,
+    units: str | list[str],
+    max_pool: str,
+    max_block: int,
+    replace: bool,
+    quiet: bool,
+) -> None:
+    """Import FILE (npz, safetensors, JSON) onto a named architecture, through a mapping of names."""
+    from importers import import_kernels
+
+    bundle = import_kernels(
+        file,
+        arch=arch,
+        mapping=mapping,
+        network=network,
+        input_shape=input_shape,
+        out=out,
+        units=units,
+        max_pool=max_pool,
+        max_block_bytes=max_block,
+        replace=replace,
+        progress=show_progress(quiet=quiet),
+    )
+    _report(bundle)
