@@ -36,6 +36,7 @@ from circuitgraph.progress import SILENT, Progress
 from importers.handwritten_plan import CURVE_RADIUS, INPUT_SIZE, LAYERS, NETWORK, LayerPlan, channels_of
 from importers.handwritten_truth import handwritten_families, handwritten_truth
 from importers.handwritten_weights import wished_weights
+from importers.weights.torch_module import import_torch
 
 __all__ = [
     "HandwrittenNet",
@@ -245,14 +246,14 @@ def import_handwritten(out: str | Path, *, seed: int = 0, replace: bool = False,
     BundleExistsError
         Something is at `out` and `replace` is not given.
     """
-    from importers.weights.torch_module import import_torch
-
     return import_torch(
         build_handwritten(seed),
         network=NETWORK,
         input_shape=(3, INPUT_SIZE, INPUT_SIZE),
         out=out,
         families=handwritten_families(),
+        title="The handwritten network",
+        reference="https://doi.org/10.23915/distill.00024.001",
         replace=replace,
         progress=progress,
     )
