@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import stat
@@ -88,27 +90,30 @@ def test_a_killed_server_starts_again_with_all_that_was_acknowledged(own: Manage
     assert ask(own, "MATCH (n:Acknowledged) RETURN sum(n.i)") == [[500500]]
 
 
-def test_a_recycled_pid_is_not_taken_for_the_server_and_not_ended(own: ManagedServer) -> None:
-    own.start()
-    kill(own)
-    path = own.settings.data_dir / "server" / "server.json"
-    state = json.loads(path.read_text())
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
-        # the pid lives, but that process began at another time
-        path.write_text(json.dumps({**state, "pid": other.pid, "started": state["started"] - 1000}))
-        assert not own.status().is_running
-        assert not own.stop()
+def write_state(server: ManagedServer, text: str) -> None:
+    path = server.settings.data_dir / "server" / "server.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+
+
+def test_a_recycled_pid_is_not_taken_for_the_server_and_not_ended(fresh: ManagedServer) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other, socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        began = psutil.Process(other.pid).create_time()
+        uri = f"bolt://127.0.0.1:{busy.getsockname()[1]}"
+        # the pid lives, but its process began at another time than the server did
+        write_state(fresh, json.dumps({"pid": other.pid, "started": began - 1000, "uri": uri}))
+        assert not fresh.status().is_running
+        assert not fresh.stop()
         assert other.poll() is None
         other.communicate(b"\n")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": "1"}', '{"pid": 1, "started": "x", "uri": 3}'])
-def test_a_broken_state_file_reads_as_not_running(own: ManagedServer, text: str) -> None:
-    own.stop()
-    path = own.settings.data_dir / "server" / "server.json"
-    path.write_text(text)
-    assert not own.status().is_running
-    path.unlink()
+def test_a_broken_state_file_reads_as_not_running(fresh: ManagedServer, text: str) -> None:
+    write_state(fresh, text)
+    assert not fresh.status().is_running
+    assert not fresh.stop()
 
 
 def test_all_but_the_owner_are_kept_out(own: ManagedServer) -> None:
@@ -204,6 +209,28 @@ def test_a_data_folder_that_is_a_file_is_named(server_settings: Settings, tmp_pa
     server = ManagedServer(server_settings.model_copy(update={"data_dir": tmp_path / "file"}))
     with pytest.raises(ServerError, match="file"):
         server.start()
+
+
+def test_a_disk_without_room_is_said_before_the_server_is_started(server_settings: Settings, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from circuitgraph.errors import DiskFullError\n"
+        "from circuitgraph.settings import Settings\n"
+        "from circuitgraph.store.server import ManagedServer\n"
+        "try:\n"
+        "    ManagedServer(Settings.model_validate_json(sys.argv[1])).start()\n"
+        "except DiskFullError as error:\n"
+        "    print(error)\n"
+    )
+    settings = server_settings.model_copy(update={"data_dir": tmp_path / "small" / "data"})
+    (tmp_path / "small").mkdir()
+    mount = f"mount -t tmpfs -o size=5m tmpfs '{tmp_path}/small' && exec \"$@\""
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]
+    if shutil.which("unshare") is None or subprocess.run([*command, "true"], capture_output=True).returncode:
+        pytest.skip("this system does not let a user mount a small file system (unshare --mount)")
+    command += [sys.executable, "-c", code, settings.model_dump_json()]
+    told = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, timeout=60).stdout
+    assert re.search(r"needs 314,572,800 free bytes, but there are 5,\d{3},\d{3}\.", told)
 
 
 def test_two_processes_that_start_at_once_get_one_server_which_outlives_them(own: ManagedServer) -> None:
