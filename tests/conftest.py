@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,3 +43,20 @@ def managed_server(server_settings: Settings) -> Iterator[ManagedServer]:
     server.start()
     yield server
     server.destroy()
+
+
+@pytest.fixture(scope="session")
+def demo_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of commands that see what `circuitgraph demo` loaded into a server of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CIRCUITGRAPH_")}
+    environment |= {
+        "CIRCUITGRAPH_CONFIG": str(tmp_path_factory.mktemp("config") / "config.toml"),
+        "CIRCUITGRAPH_DATA_DIR": str(tmp_path_factory.mktemp("demo")),
+        "CIRCUITGRAPH_JARS_DIR": str(platformdirs.user_cache_path("circuitgraph") / "jars"),
+        "CIRCUITGRAPH_HEAP": "1g",
+        "CIRCUITGRAPH_PAGE_CACHE": "512m",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    subprocess.run(["circuitgraph", "demo"], env=environment, check=True, capture_output=True, timeout=300)
+    yield environment
+    subprocess.run(["circuitgraph", "server", "stop"], env=environment, check=True, capture_output=True, timeout=100)
