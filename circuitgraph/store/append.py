@@ -46,9 +46,7 @@ def append(store: Store, projection: Projection, *, progress: Progress = SILENT)
     _append_nodes(store, projection)
     _append_relations(store, projection, done)
     _append_edges(store, projection, done, progress)
-    store.run(
-        "CYPHER 5 MATCH (b:LoadBatch) WHERE b.uid STARTS WITH $prefix DELETE b", write=True, prefix=f"{network}|"
-    )
+    store.run("CYPHER 5 MATCH (b:LoadBatch) WHERE b.uid STARTS WITH $prefix DELETE b", write=True, prefix=f"{network}|")
 
 
 def remove_network(store: Store, network: str, *, progress: Progress = SILENT) -> None:

@@ -158,7 +158,9 @@ class _Staging:
                         columns[name] = pa.array(np.full(len(up), value, dtype=np.int32))
                     for type_, writer in writers.items():
                         names = RELATIONSHIPS[type_].properties
-                        rows = pa.table([pa.array(up), pa.array(down), *(columns[name] for name in names)], writer.schema)
+                        rows = pa.table(
+                            [pa.array(up), pa.array(down), *(columns[name] for name in names)], writer.schema
+                        )
                         if type_ != "CONNECTS":
                             rows = rows.filter(batch.table[_STRONG_FLAGS[type_]])
                         counts[type_] += rows.num_rows

@@ -217,6 +217,4 @@ def _check_arrived(store: Store, projection: Projection, progress: Progress) -> 
                 f"in the database, {count} with {part.l1:.6g} in the bundle.",
                 hint=f"Load it again with --replace; `circuitgraph bundle verify {projection.bundle.path}` first.",
             )
-    store.run(
-        "CYPHER 5 MATCH (m:Meta {network: $network}) SET m.is_complete = true", write=True, network=network
-    )
+    store.run("CYPHER 5 MATCH (m:Meta {network: $network}) SET m.is_complete = true", write=True, network=network)

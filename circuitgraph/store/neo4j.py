@@ -345,7 +345,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Node):
         return {"labels": sorted(value.labels), **{k: _plain(v) for k, v in value.items()}}
     if isinstance(value, Relationship):
-        ends = {f"{end}": node.get("uid") for end, node in (("start", value.start_node), ("end", value.end_node)) if node}
+        ends = {
+            f"{end}": node.get("uid") for end, node in (("start", value.start_node), ("end", value.end_node)) if node
+        }
         return {"type": value.type, **ends, **{k: _plain(v) for k, v in value.items()}}
     if isinstance(value, GraphPath):
         return {
