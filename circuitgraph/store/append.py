@@ -1,15 +1,19 @@
 """Loading by Bolt into a database that is in use: batch by batch, each once, however often it is interrupted.
 
 A batch and its mark (a `LoadBatch` node) are written in one transaction, so a load
-that is run again leaves out what is already there. The marks go when all is there.
+that is run again leaves out what is already there. The marks go when all has been
+counted (`circuitgraph.store.load`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
+from neo4j.exceptions import ConstraintError
+
+from circuitgraph.errors import QueryError
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.store.projection import EdgeBatch, Projection
 from circuitgraph.store.schema import NODES, RELATIONSHIPS
@@ -17,12 +21,18 @@ from circuitgraph.store.schema import NODES, RELATIONSHIPS
 if TYPE_CHECKING:
     from circuitgraph.store.neo4j import Store
 
-__all__ = ["append", "remove_network"]
+__all__ = ["APPENDING", "append", "append_room", "remove_network"]
 
 _SESSIONS = 4
 _EDGES_A_BATCH = 4000
+_CELLS_A_BATCH = 1 << 18
 _ROWS_A_BATCH = 2000
 _STRONG_FLAGS = {"EXCITES": "excites", "INHIBITS": "inhibits", "MIXES": "mixes"}
+_EDGE_BYTES = 450
+_OWN_BYTES = 600 << 20
+
+APPENDING = f"append:{_EDGES_A_BATCH}:{_CELLS_A_BATCH}"
+"""What `Meta.loading` says while a network is appended; only a load that cuts the same batches can go on with it."""
 
 
 def append(store: Store, projection: Projection, *, progress: Progress = SILENT) -> None:
@@ -35,7 +45,7 @@ def append(store: Store, projection: Projection, *, progress: Progress = SILENT)
     """
     network = projection.bundle.network
     store.run(
-        "CYPHER 5 MERGE (m:Meta {uid: $meta.uid}) SET m = $meta", write=True, meta=projection.meta(is_complete=False)
+        "CYPHER 5 MERGE (m:Meta {uid: $meta.uid}) SET m = $meta", write=True, meta=projection.meta(loading=APPENDING)
     )
     done = {
         row["uid"]
@@ -46,13 +56,22 @@ def append(store: Store, projection: Projection, *, progress: Progress = SILENT)
     _append_nodes(store, projection)
     _append_relations(store, projection, done)
     _append_edges(store, projection, done, progress)
-    store.run("CYPHER 5 MATCH (b:LoadBatch) WHERE b.uid STARTS WITH $prefix DELETE b", write=True, prefix=f"{network}|")
+
+
+def append_room(projections: Sequence[Projection]) -> int:
+    """Return about how many bytes an append needs, with the logs of its transactions."""
+    return _OWN_BYTES + sum(p.edge_count * (_EDGE_BYTES + 2 * p.kernel_bytes) for p in projections)
 
 
 def remove_network(store: Store, network: str, *, progress: Progress = SILENT) -> None:
     """Take a network out of the database, with everything that a bundle brought; claims stay."""
     with progress.task(f"removing {network}", None, "") as task:
-        store.run("CYPHER 5 MATCH (m:Meta {network: $network}) SET m.is_complete = false", write=True, network=network)
+        # before the first edge goes, so that no later load takes what is left for a beginning
+        store.run(
+            "CYPHER 5 MATCH (m:Meta {network: $network}) SET m.is_complete = false, m.loading = 'removal'",
+            write=True,
+            network=network,
+        )
         for text in (
             "MATCH (u:Unit {network: $network})-[e]->() WITH e LIMIT 20000 DELETE e RETURN count(*) AS n",
             "MATCH (n:Unit|Layer|Family {network: $network}) WITH n LIMIT 5000 DETACH DELETE n RETURN count(*) AS n",
@@ -89,7 +108,17 @@ def _append_relations(store: Store, projection: Projection, done: set[str]) -> N
         for start in range(0, len(rows), _ROWS_A_BATCH):
             mark = f"{network}|{relation.type}|{start}"
             if mark not in done:
-                store.run(text, write=True, rows=rows[start : start + _ROWS_A_BATCH], mark=mark)
+                _write_once(store, text, mark=mark, rows=rows[start : start + _ROWS_A_BATCH])
+
+
+def _write_once(store: Store, text: str, *, mark: str, **parameters: Any) -> None:
+    """Write a batch together with its mark, unless the mark is there."""
+    try:
+        store.run(text, write=True, mark=mark, **parameters)
+    except QueryError as error:
+        # the batch of a loader that was killed can still arrive after its marks were read
+        if not isinstance(error.__cause__, ConstraintError):
+            raise
 
 
 def _edge_text() -> str:
@@ -108,12 +137,12 @@ def _edge_text() -> str:
     )
 
 
-def _edge_batches(projection: Projection, done: set[str]) -> Iterator[tuple[str, EdgeBatch]]:
+def _edge_batches(projection: Projection) -> Iterator[tuple[str, EdgeBatch]]:
     place, block = 0, -1
-    for batch in projection.iter_edges(_EDGES_A_BATCH):
+    for batch in projection.iter_edges(_EDGES_A_BATCH, cells=_CELLS_A_BATCH):
         place = place + 1 if batch.block.block == block else 0
         block = batch.block.block
-        yield f"{projection.bundle.network}|{projection.rule}|{block}|{place}", batch
+        yield f"{projection.bundle.network}|{block}|{place}", batch
 
 
 def _append_edges(store: Store, projection: Projection, done: set[str], progress: Progress) -> None:
@@ -123,9 +152,9 @@ def _append_edges(store: Store, projection: Projection, done: set[str], progress
         rows: list[dict[str, Any]] = batch.table.to_pylist()
         for row, up, down in zip(rows, batch.up.tolist(), batch.down.tolist(), strict=True):
             row["up"], row["down"] = str(up), str(down)
-        store.run(
+        _write_once(
+            store,
             text,
-            write=True,
             mark=mark,
             rows=rows,
             up=f"{batch.block.up}:",
@@ -142,7 +171,7 @@ def _append_edges(store: Store, projection: Projection, done: set[str], progress
     ):
         under_way: set[Future[int]] = set()
         try:
-            for mark, batch in _edge_batches(projection, done):
+            for mark, batch in _edge_batches(projection):
                 if mark in done:
                     task.advance(len(batch.up))
                     continue
@@ -157,7 +186,7 @@ def _append_edges(store: Store, projection: Projection, done: set[str], progress
 
 
 def _collect(under_way: set[Future[int]], advance: Any) -> set[Future[int]]:
-    finished, rest = wait(under_way, return_when=FIRST_EXCEPTION if len(under_way) == 1 else "FIRST_COMPLETED")
+    finished, rest = wait(under_way, return_when=FIRST_COMPLETED)
     for future in finished:
         advance(future.result())
     return rest

@@ -19,7 +19,10 @@ from circuitgraph.store.projection import Projection
 from circuitgraph.store.schema import NODES, RELATIONSHIPS
 from circuitgraph.store.server import ManagedServer
 
-__all__ = ["bulk_import"]
+__all__ = ["BULK", "bulk_import", "bulk_room"]
+
+BULK = "bulk"
+"""What `Meta.loading` says between a bulk import and its check."""
 
 _ARROW = {
     "string": pa.string(),
@@ -31,6 +34,9 @@ _ARROW = {
     "int[]": pa.list_(pa.int32()),
     "float[]": pa.list_(pa.float32()),
 }
+# measured (benchmarks/load.py): what an edge takes besides its kernel, and the first logs of transactions
+_EDGE_BYTES = 220
+_OWN_BYTES = 600 << 20
 _STRONG_FLAGS = {"EXCITES": "excites", "INHIBITS": "inhibits", "MIXES": "mixes"}
 _ENDS = [(":START_ID", pa.int64()), (":END_ID", pa.int64())]
 
@@ -87,6 +93,11 @@ def bulk_import(server: ManagedServer, projections: Sequence[Projection], *, pro
         raise
 
 
+def bulk_room(projections: Sequence[Projection]) -> int:
+    """Return about how many bytes a bulk import needs: its input files, the new database, and Neo4j's own logs."""
+    return _OWN_BYTES + sum(p.edge_count * (2 * _EDGE_BYTES + 2 * p.kernel_bytes) for p in projections)
+
+
 class _Staging:
     """The import tool's input files, and the arguments that name them."""
 
@@ -100,7 +111,7 @@ class _Staging:
         for projection in projections:
             for label, rows in projection.nodes().items():
                 nodes[label] += rows
-            nodes["Meta"].append(projection.meta(is_complete=True))
+            nodes["Meta"].append(projection.meta(loading=BULK))
         for label, rows in nodes.items():
             if rows:
                 self._write_nodes(label, rows)

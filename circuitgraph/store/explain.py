@@ -40,8 +40,8 @@ def plan_operators(plan: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
             yield from plan_operators(child)
 
 
-def check_plan(query_type: str | None, plan: dict[str, Any] | None) -> None:
-    """Refuse a plan that does more than read the graph.
+def check_plan(query_type: str | None, plan: dict[str, Any] | None) -> dict[str, Any]:
+    """Return a plan that only reads the graph.
 
     Raises
     ------
@@ -62,3 +62,4 @@ def check_plan(query_type: str | None, plan: dict[str, Any] | None) -> None:
                 )
         elif operator.startswith(_REFUSED_PREFIXES):
             raise QueryRefusedError(f"the query was not run: its plan has the step {operator}.", hint=hint)
+    return plan

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.errors import CircuitGraphError, LoadError, NetworkConflictError, SettingsError
+from circuitgraph.errors import CircuitGraphError, DiskFullError, LoadError, NetworkConflictError, SettingsError
 from circuitgraph.progress import SILENT, Progress
-from circuitgraph.store.append import append, remove_network
-from circuitgraph.store.bulk import bulk_import
+from circuitgraph.store.append import APPENDING, append, append_room, remove_network
+from circuitgraph.store.bulk import BULK, bulk_import, bulk_room
 from circuitgraph.store.projection import Projection
 from circuitgraph.store.schema import INDEXES, NODES
 
 if TYPE_CHECKING:
     from circuitgraph.store.neo4j import Store
+    from circuitgraph.store.server import ManagedServer
 
 __all__ = ["LoadReport", "Loaded", "load_bundles"]
 
@@ -79,35 +83,47 @@ def load_bundles(
         What arrived is not what the bundle holds, or the asked way is not possible.
     """
     began = time.monotonic()
+    with _one_at_a_time(store):
+        loaded = _load(store, bundles, edges, way, replace=replace, progress=progress)
+    return LoadReport(loaded, time.monotonic() - began)
+
+
+def _load(
+    store: Store, bundles: Sequence[Bundle], edges: str, way: str, *, replace: bool, progress: Progress
+) -> list[Loaded]:
     names = [bundle.network for bundle in bundles]
     if len(set(names)) != len(names):
         raise NetworkConflictError(f"loading: two of the bundles have the same network id ({', '.join(names)}).")
     if way not in ("auto", "bulk", "append"):
         raise SettingsError(f"way of loading {way!r} is not known.", hint="Use auto, bulk or append.")
-    present = {meta["network"]: meta for meta in store.networks()}
     projections = [Projection(bundle, edges) for bundle in bundles]
+    _finish_bulk(store, progress)
+    present = {meta["network"]: meta for meta in store.networks()}
     wanted = [p for p in projections if not _is_there(present.get(p.bundle.network), p)]
     for projection in wanted:
         _check_conflict(present.get(projection.bundle.network), projection, replace=replace)
     chosen = _choose_way(store, wanted, present, way) if wanted else "append"
-    if wanted and chosen == "bulk":
+    if wanted and chosen == "bulk" and store.server is not None:
         others = _others(present, wanted)
         progress.note(f"bulk import of {sum(p.edge_count for p in (*others, *wanted)):,} edges")
-        assert store.server is not None
+        _check_room(store.server, [*others, *wanted], bulk_room)
         store.close()
         bulk_import(store.server, [*others, *wanted], progress=progress)
         _create_schema(store)
+        for projection in (*others, *wanted):
+            _complete(store, projection, progress)
     elif wanted:
+        if store.server is not None:
+            _check_room(store.server, wanted, append_room)
         _create_schema(store)
         for projection in wanted:
             old = present.get(projection.bundle.network)
-            if old is not None and not _can_go_on(old, projection):
+            if old is not None and not (_is_same(old, projection) and old.get("loading") == APPENDING):
                 remove_network(store, projection.bundle.network, progress=progress)
             append(store, projection, progress=progress)
-    for projection in wanted:
-        _check_arrived(store, projection, progress)
+            _complete(store, projection, progress)
     there = {p.bundle.network for p in wanted}
-    loaded = [
+    return [
         Loaded(
             network=p.bundle.network,
             way=chosen if p.bundle.network in there else "already there",
@@ -117,19 +133,19 @@ def load_bundles(
         )
         for p in projections
     ]
-    return LoadReport(loaded, time.monotonic() - began)
 
 
 def _is_there(meta: dict[str, Any] | None, projection: Projection) -> bool:
-    return meta is not None and meta["is_complete"] and _can_go_on(meta, projection)
+    return meta is not None and bool(meta["is_complete"]) and _is_same(meta, projection)
 
 
-def _can_go_on(meta: dict[str, Any], projection: Projection) -> bool:
-    return meta["bundle_sha256"] == projection.bundle.sha256 and meta["edges_rule"] == str(projection.rule)
+def _is_same(meta: dict[str, Any], projection: Projection) -> bool:
+    found = (meta["bundle_sha256"], meta["edges_rule"])
+    return found == (projection.bundle.sha256, str(projection.rule))
 
 
 def _check_conflict(meta: dict[str, Any] | None, projection: Projection, *, replace: bool) -> None:
-    if meta is None or replace or _can_go_on(meta, projection):
+    if meta is None or replace or _is_same(meta, projection):
         return
     network = projection.bundle.network
     if meta["weights_sha256"] != projection.bundle.info.weights_sha256:
@@ -177,7 +193,7 @@ def _why_no_bulk(store: Store, present: dict[str, Any], replaced: set[str]) -> s
 
 def _same_bundle(meta: dict[str, Any]) -> bool:
     try:
-        return Bundle.open(meta["bundle_path"]).sha256 == meta["bundle_sha256"]
+        return bool(Bundle.open(meta["bundle_path"]).sha256 == meta["bundle_sha256"])
     except CircuitGraphError:
         return False
 
@@ -197,8 +213,51 @@ def _create_schema(store: Store) -> None:
     store.run("CYPHER 5 CALL db.awaitIndexes(300)")
 
 
-def _check_arrived(store: Store, projection: Projection, progress: Progress) -> None:
-    """Count and sum what arrived, block by block, then mark the network complete."""
+@contextmanager
+def _one_at_a_time(store: Store) -> Iterator[None]:
+    """Keep a second load out of the managed server: each would put back what the other has not seen."""
+    if store.server is None:
+        yield
+        return
+    folder = store.settings.data_dir.expanduser()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with FileLock(folder / "load.lock", timeout=0):
+            yield
+    except Timeout:
+        raise LoadError(
+            f"loading: another load into the database in {folder} is under way.", hint="Run this again when it is done."
+        ) from None
+
+
+def _check_room(
+    server: ManagedServer, projections: Sequence[Projection], room: Callable[[Sequence[Projection]], int]
+) -> None:
+    # a Neo4j whose disk is full hangs and does not say why
+    folder = server.settings.data_dir.expanduser()
+    wanted, free = room(projections), shutil.disk_usage(folder).free
+    if free < wanted:
+        raise DiskFullError(
+            f"loading into {folder}: about {wanted:,} free bytes are needed, there are {free:,}; nothing was changed.",
+            hint="Make room, keep fewer edges with --edges top:20, or name another place with CIRCUITGRAPH_DATA_DIR.",
+        )
+
+
+def _finish_bulk(store: Store, progress: Progress) -> None:
+    """Check and mark what a bulk load brought in before it was killed."""
+    unfinished = [meta for meta in store.networks() if meta.get("loading") == BULK]
+    if unfinished:
+        _create_schema(store)
+    for meta in unfinished:
+        if _same_bundle(meta):
+            _complete(store, Projection(Bundle.open(meta["bundle_path"]), meta["edges_rule"]), progress)
+
+
+def _complete(store: Store, projection: Projection, progress: Progress) -> None:
+    """Count and sum what arrived, block by block, then mark the network complete.
+
+    The marks of its batches go in the same transaction, so that a load killed here finds either all or none of them.
+    """
     network = projection.bundle.network
     with progress.task(f"checking {network}", None, ""):
         rows = store.run(
@@ -208,13 +267,20 @@ def _check_arrived(store: Store, projection: Projection, progress: Progress) -> 
         )
     found = {row["block"]: (row["n"], row["l1"]) for row in rows}
     for part in projection.bundle.blocks:
-        count = projection.block_totals()[part.block]
+        count, share = projection.kept_of(part)
         n, l1 = found.get(part.block, (0, 0.0))
-        is_whole = count == part.edge_count
-        if n != count or (is_whole and not np.isclose(l1, part.l1, rtol=1e-6, atol=1e-9)):
+        if n != count or not np.isclose(l1, part.l1 * share, rtol=1e-6, atol=1e-9):
+            store.run(
+                "CYPHER 5 MATCH (m:Meta {network: $network}) SET m.loading = 'failed'", write=True, network=network
+            )
             raise LoadError(
                 f"loading {network}: block {part.block} ({part.up} -> {part.down}) has {n} edges with l1 {l1:.6g} "
-                f"in the database, {count} with {part.l1:.6g} in the bundle.",
-                hint=f"Load it again with --replace; `circuitgraph bundle verify {projection.bundle.path}` first.",
+                f"in the database, {count} with {part.l1 * share:.6g} in the bundle.",
+                hint=f"Load it again; `circuitgraph bundle verify {projection.bundle.path}` first.",
             )
-    store.run("CYPHER 5 MATCH (m:Meta {network: $network}) SET m.is_complete = true", write=True, network=network)
+    store.run(
+        "CYPHER 5 MATCH (m:Meta {network: $network}) SET m.is_complete = true REMOVE m.loading "
+        "WITH m MATCH (b:LoadBatch) WHERE b.uid STARTS WITH $network + '|' DELETE b",
+        write=True,
+        network=network,
+    )

@@ -35,7 +35,8 @@ try:
         ServiceUnavailable,
         SessionExpired,
     )
-    from neo4j.graph import Node, Path as GraphPath, Relationship
+    from neo4j.graph import Node, Relationship
+    from neo4j.graph import Path as GraphPath
 except ModuleNotFoundError as error:
     raise MissingExtraError(
         f"a store needs the package {error.name!r}, which is not installed.",
@@ -49,6 +50,8 @@ __all__ = ["Store"]
 _CONNECT_TIMEOUT_S = 10.0
 _RETRY_S = 15.0
 _LOST = (ServiceUnavailable, SessionExpired)
+# what the driver raises for a value that Bolt has no type for
+_UNSENDABLE = (TypeError, ValueError, OverflowError)
 
 
 class Store:
@@ -148,9 +151,8 @@ class Store:
         if self._driver is None:
             if self.server is None:
                 raise StoreUnavailableError("the store is closed.", hint="Open another with Store.open.")
-            uri = self.server.start().uri
-            assert uri is not None
-            self._driver = _driver(uri, self.server.user, self.server.password())
+            self.server.start()
+            self._driver = _driver(self.server.uri, self.server.user, self.server.password())
         return self._driver
 
     def check_connection(self) -> None:
@@ -189,14 +191,13 @@ class Store:
         """
         with foreign_errors("planning the query"), self.session() as session:
             try:
-                summary = session.run(f"EXPLAIN {cypher}", dict(parameters or {})).consume()  # type: ignore[arg-type]
+                summary = session.run(f"EXPLAIN {cypher}", dict(parameters or {})).consume()
             except ClientError as error:
                 _refuse_access_mode(error)
                 raise
-        plan = summary.plan
-        check_plan(summary.query_type, plan)
-        assert plan is not None
-        return plan
+            except _UNSENDABLE as error:
+                raise QueryError(f"planning the query: a parameter cannot be sent: {error}") from error
+        return check_plan(summary.query_type, summary.plan)
 
     def query(
         self,
@@ -237,13 +238,14 @@ class Store:
         self.explain(cypher, values)
         began = time.monotonic()
         with foreign_errors("running the query"), self.session() as session:
-            answer = session.run(neo4j.Query(cypher, timeout=timeout_s), values)  # type: ignore[arg-type]
-            columns, rows, is_cut = list(answer.keys()), [], False
+            answer = session.run(neo4j.Query(cypher, timeout=timeout_s), values)
+            columns, is_cut = list(answer.keys()), False
+            rows: list[dict[str, Any]] = []
             for record in answer:
                 if len(rows) == limit:
                     is_cut = True
                     break
-                rows.append({name: _plain(value) for name, value in record.items()})
+                rows.append({name: _plain(record[name]) for name in columns})
             answer.consume()
         seconds = time.monotonic() - began
         return Result(cypher, values, columns, rows, limit, is_cut, self._notes(), seconds)
@@ -252,14 +254,14 @@ class Store:
         """Return what is loaded: the properties of each `Meta` node, by network."""
         if self.is_new:
             return []
-        text = "CYPHER 5 MATCH (m:Meta) WHERE m.network IS NOT NULL RETURN m ORDER BY m.network"
+        text = "CYPHER 5 MATCH (m:Meta) WHERE m.bundle_sha256 IS NOT NULL RETURN m ORDER BY m.network"
         return [dict(row["m"]) for row in self.run(text)]
 
     def run(self, cypher: str, /, *, write: bool = False, **parameters: Any) -> list[dict[str, Any]]:
         """Run a statement of ours, unguarded, in a transaction that is tried again where that is safe."""
 
         def work(transaction: neo4j.ManagedTransaction) -> list[dict[str, Any]]:
-            return [dict(record) for record in transaction.run(cypher, parameters)]  # type: ignore[arg-type]
+            return [dict(record) for record in transaction.run(cypher, parameters)]
 
         with foreign_errors("talking to the database"), self.session(write=write) as session:
             return session.execute_write(work) if write else session.execute_read(work)

@@ -112,12 +112,19 @@ class Projection:
         """How many `CONNECTS` the graph will hold."""
         return sum(count for kept in self._kept.values() for count, _, _ in kept.by_block.values())
 
-    def block_totals(self) -> dict[int, int]:
-        """Return how many edges of each block the graph holds."""
-        return {number: count for kept in self._kept.values() for number, (count, _, _) in kept.by_block.items()}
+    @property
+    def kernel_bytes(self) -> int:
+        """How many bytes the kernel of an edge has, on average over the bundle, rounded up."""
+        cells = sum(part.edge_count * part.window[0] * part.window[1] for part in self.bundle.blocks)
+        return -(-4 * cells // max(1, self.bundle.manifest.counts["edges"]))
 
-    def meta(self, *, is_complete: bool) -> dict[str, Any]:
-        """Return the properties of the network's `Meta` node."""
+    def kept_of(self, part: BlockInfo) -> tuple[int, float]:
+        """Return how many edges of a block the graph holds, and which share of its l1."""
+        count, l1_share, _ = self._kept[part.down].by_block[part.block]
+        return count, l1_share
+
+    def meta(self, *, loading: str) -> dict[str, Any]:
+        """Return the properties of the network's `Meta` node while it is being loaded, and how."""
         manifest = self.bundle.manifest
         return {
             "uid": f"meta:{self.bundle.network}",
@@ -131,11 +138,12 @@ class Projection:
             "edges_in_bundle": manifest.counts["edges"],
             "strong_share": manifest.strong_share,
             "mixes_sum_share": manifest.mixes_sum_share,
-            "is_complete": is_complete,
+            "is_complete": False,
+            "loading": loading,
         }
 
     def nodes(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the properties of all nodes but `Meta`, by label."""
+        """Return the properties of all nodes but `Meta`, by label; what is empty is None, since an import drops it."""
         info, bundle = self.bundle.info, self.bundle
         network = {
             "uid": info.network,
@@ -146,7 +154,7 @@ class Projection:
             "importer": info.importer,
             "input_shape": list(info.input_shape),
             "approximations": list(info.approximations),
-            "reference": info.reference,
+            "reference": info.reference or None,
         }
         families = [
             {
@@ -154,8 +162,8 @@ class Projection:
                 "network": info.network,
                 "layer": family.uid.split("/")[1].partition("!")[0],
                 "name": family.name,
-                "description": family.description,
-                "reference": family.reference,
+                "description": family.description or None,
+                "reference": family.reference or None,
             }
             for family in bundle.families
         ]
@@ -176,8 +184,11 @@ class Projection:
                 members.add(member.unit, family.uid, position=member.position, angle_deg=member.angle_deg)
         return [inside, feeds, members]
 
-    def iter_edges(self, rows: int = 1 << 16) -> Iterator[EdgeBatch]:
-        """Yield the edges between units, in an order that never changes, at most `rows` at a time."""
+    def iter_edges(self, rows: int = 1 << 16, *, cells: int = 1 << 22) -> Iterator[EdgeBatch]:
+        """Yield the edges between units, in an order that never changes, cut in the same places every time.
+
+        A batch has at most `rows` edges, and at most `cells` weights unless it is a single edge.
+        """
         for layer in self.bundle.layers[1:]:
             table = self.bundle.edges(layer.uid)
             if self.rule.top is not None:
@@ -187,8 +198,9 @@ class Projection:
                     continue
                 own = table.filter(pc.equal(table["block"], part.block)).combine_chunks()
                 stored = self.bundle.stored(part)
-                for start in range(0, own.num_rows, rows):
-                    yield _batch(part, stored, own.slice(start, rows))
+                step = max(1, min(rows, cells // (part.window[0] * part.window[1])))
+                for start in range(0, own.num_rows, step):
+                    yield _batch(part, stored, own.slice(start, step))
 
     def _keep(self, table: pa.Table) -> NDArray[np.bool_]:
         """Say which rows of a target layer's table are kept."""
@@ -248,7 +260,8 @@ class Projection:
                     "layer": row["layer"].split("/")[1],
                     **{name: row[name] for name in ("channel", "bias", "in_norm", "out_norm", "is_dead")},
                     "kept_count": int(kept.count[row["channel"]]) if kept else 0,
-                    "kept_share": float(kept.l1_share[row["channel"]]) if kept else 1.0,
+                    # a float of 32 bits, as the bulk import stores it
+                    "kept_share": float(np.float32(kept.l1_share[row["channel"]])) if kept else 1.0,
                 }
             )
         return rows

@@ -89,7 +89,8 @@ NODES: dict[str, Kind] = {
         },
     ),
     "Meta": Kind(
-        "what was loaded for one network: the bundle's hash, the cuts, and whether the load was completed",
+        "what was loaded for one network: the bundle's hash, the cuts, whether the load was completed and, "
+        "until then, how it is being loaded",
         {
             "uid": _TEXT,
             "network": _TEXT,
@@ -103,6 +104,7 @@ NODES: dict[str, Kind] = {
             "strong_share": "double",
             "mixes_sum_share": "double",
             "is_complete": _BOOL,
+            "loading": _TEXT,
         },
     ),
 }

@@ -1,0 +1,36 @@
+"""A store for all tests of this folder, and networks that go away with their test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.settings import Settings
+from circuitgraph.store import Store
+from circuitgraph.store.append import remove_network
+from circuitgraph.store.server import ManagedServer
+from circuitgraph.testing.bundles import write_synthetic_bundle
+
+
+@pytest.fixture(scope="session")
+def store(managed_server: ManagedServer, server_settings: Settings) -> Iterator[Store]:
+    with Store.open(settings=server_settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+def make_bundle(store: Store, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Bundle]]:
+    """Make synthetic bundles; their networks are taken out of the shared database after the test."""
+    names = set()
+
+    def make(name: str, **options: object) -> Bundle:
+        names.add(name)
+        options = {"network": name, "with_every_form": True, **options}
+        return write_synthetic_bundle(tmp_path / f"{name}-{options.get('seed', 0)}.circuit", **options)  # type: ignore[arg-type]
+
+    yield make
+    for name in names:
+        remove_network(store, name)
