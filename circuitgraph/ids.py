@@ -25,10 +25,11 @@ from circuitgraph.errors import IdError
 __all__ = ["FamilyId", "LayerId", "UnitId", "check_network_name", "slugify"]
 
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_])?"
-_LAYER = rf"(?P<network>{_NAME})/(?P<layer>{_NAME}(?:#\d+)?)"
+_NUMBER = r"(?:0|[1-9][0-9]{0,8})"  # one way to write a number, and no digits but these ten
+_LAYER = rf"(?P<network>{_NAME})/(?P<layer>{_NAME}(?:#{_NUMBER})?)"
 _NETWORK_RE = re.compile(_NAME)
 _LAYER_RE = re.compile(_LAYER)
-_UNIT_RE = re.compile(rf"{_LAYER}(?::(?P<channel>0|[1-9]\d{{0,8}})|@(?P<direction>{_NAME}))")
+_UNIT_RE = re.compile(rf"{_LAYER}(?::(?P<channel>{_NUMBER})|@(?P<direction>{_NAME}))")
 _FAMILY_RE = re.compile(rf"{_LAYER}!(?P<slug>{_NAME})")
 _MAX_LENGTH = 500
 
@@ -98,12 +99,24 @@ class UnitId:
     """The id of a neuron (``network/layer:channel``) or a direction (``network/layer@name``).
 
     Sorts by network, layer, then neurons by channel before directions by name.
+
+    Raises
+    ------
+    IdError
+        It is given neither a channel nor a direction, both, or a negative channel.
     """
 
     network: str
     layer: str
     channel: int | None = None
     direction: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.channel is None) == (self.direction is None) or (self.channel is not None and self.channel < 0):
+            raise IdError(
+                f"a unit of {self.network}/{self.layer} with channel {self.channel!r}, direction {self.direction!r}.",
+                hint="A unit has a channel, counted from 0, or else the name of a direction.",
+            )
 
     @classmethod
     def parse(cls, text: str) -> UnitId:

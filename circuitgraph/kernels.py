@@ -52,10 +52,11 @@ def anchor_of(form: str, offset: tuple[int, int], window: tuple[int, int]) -> tu
 def _summarise_chunk(kernels: NDArray[np.float64], anchor: tuple[float, float]) -> dict[str, NDArray[Any]]:
     rows, cols = np.arange(kernels.shape[1]), np.arange(kernels.shape[2])
     row_sums, col_sums = kernels.sum(axis=2), kernels.sum(axis=1)
-    total = row_sums.sum(axis=1)
-    positive = np.where(kernels > 0, kernels, 0).sum(axis=(1, 2))
     magnitude = np.abs(kernels)
-    l1 = magnitude.sum(axis=(1, 2))
+    positive = np.where(kernels > 0, kernels, 0).sum(axis=(1, 2))
+    negative = np.where(kernels < 0, kernels, 0).sum(axis=(1, 2))
+    # from the two, so that no rounding makes an inhibition positive or an l1 smaller than its |sum|
+    total, l1 = positive + negative, positive - negative
     centre = np.zeros(len(kernels))
     at_row, at_col = rows == anchor[0], cols == anchor[1]
     if at_row.any() and at_col.any():
@@ -69,7 +70,7 @@ def _summarise_chunk(kernels: NDArray[np.float64], anchor: tuple[float, float]) 
         "l1": l1,
         "l2": np.sqrt(np.square(kernels).sum(axis=(1, 2))),
         "excitation": positive,
-        "inhibition": total - positive,
+        "inhibition": negative,
         "centre": centre,
         "surround": total - centre,
         "top": row_sums[:, rows < anchor[0]].sum(axis=1),
@@ -120,12 +121,14 @@ def summarise(kernels: NDArray[np.floating[Any]], anchor: tuple[float, float]) -
         _summarise_chunk(np.asarray(kernels[start : start + step], dtype=np.float64), anchor)
         for start in range(0, max(len(kernels), 1), step)
     ]
-    return {
-        name: np.concatenate([part[name] for part in parts]).astype(
-            np.int32 if name.startswith("peak_") else np.float32, copy=False
-        )
-        for name in SCALARS
-    }
+    # a sum beyond float32 becomes infinite, which who writes it refuses
+    with np.errstate(over="ignore"):
+        return {
+            name: np.concatenate([part[name] for part in parts]).astype(
+                np.int32 if name.startswith("peak_") else np.float32, copy=False
+            )
+            for name in SCALARS
+        }
 
 
 def strong_cut(values: NDArray[np.floating[Any]], share: float) -> float:

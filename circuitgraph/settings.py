@@ -6,6 +6,7 @@ the settings file (TOML; ``CIRCUITGRAPH_CONFIG`` names another than the user's o
 
 from __future__ import annotations
 
+import difflib
 import os
 import tomllib
 from collections.abc import Mapping
@@ -14,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from circuitgraph.errors import SettingsError
 
-__all__ = ["Settings", "SettingsReport", "read_settings"]
+__all__ = ["Settings", "SettingsReport", "config_path", "environment_name", "read_settings"]
+
+_PREFIX = "CIRCUITGRAPH_"
 
 
 class Settings(BaseModel):
@@ -44,6 +48,11 @@ class Settings(BaseModel):
     query_timeout_s: float = Field(60, gt=0, description="how long a query may run")
     row_limit: int = Field(1000, ge=1, description="how many rows a query gives before it is cut")
 
+    @field_validator("data_dir", "jars_dir", "java_home")
+    @classmethod
+    def _home_is_written_out(cls, path: Path | None) -> Path | None:
+        return path.expanduser() if path is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class SettingsReport:
@@ -53,10 +62,15 @@ class SettingsReport:
     origins: Mapping[str, str]
 
 
+def environment_name(name: str) -> str:
+    """Return the variable of the environment that gives the setting `name`."""
+    return f"{_PREFIX}{name.upper()}"
+
+
 def config_path(environ: Mapping[str, str] | None = None) -> Path:
     """Return the settings file that is read (it need not exist)."""
     environ = os.environ if environ is None else environ
-    given = environ.get("CIRCUITGRAPH_CONFIG")
+    given = environ.get(environment_name("config"))
     return Path(given) if given else platformdirs.user_config_path("circuitgraph") / "config.toml"
 
 
@@ -66,7 +80,7 @@ def read_settings(environ: Mapping[str, str] | None = None, **options: Any) -> S
     Parameters
     ----------
     environ
-        The environment; the process's own if None.
+        The environment; the process's own if None. A variable that is set to nothing counts as not set.
     **options
         Values given by the caller (a switch of a command); None means not given.
 
@@ -89,7 +103,7 @@ def read_settings(environ: Mapping[str, str] | None = None, **options: Any) -> S
         values.update(from_file)
         origins.update(dict.fromkeys(from_file, f"file {path}"))
     for name in Settings.model_fields:
-        variable = f"CIRCUITGRAPH_{name.upper()}"
+        variable = environment_name(name)
         if environ.get(variable):
             values[name] = environ[variable]
             origins[name] = f"environment {variable}"
@@ -100,9 +114,26 @@ def read_settings(environ: Mapping[str, str] | None = None, **options: Any) -> S
     try:
         return SettingsReport(Settings(**values), origins)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(
-            f"setting {name!r} from {origins.get(name, 'option')}: {first['msg']}.",
-            hint="The settings are listed in docs/reference/settings.md.",
-        ) from None
+        raise _refusal(error.errors()[0], origins) from None
+
+
+def _refusal(first: ErrorDetails, origins: Mapping[str, str]) -> SettingsError:
+    name = str(first["loc"][0]) if first["loc"] else ""
+    origin = origins.get(name, "option")
+    known = Settings.model_fields.get(name)
+    if known is None:
+        # the value stays unsaid: it may be a password under a mistyped name
+        close = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        return SettingsError(
+            f"setting {name!r} from {origin}: there is no setting of that name.",
+            hint=f"Did you mean {close[0]}?" if close else "`circuitgraph config show` lists them.",
+        )
+    value = "" if name == "password" else f" = {str(first['input'])!r}"
+    repair = {
+        "option": "Give another value",
+        "default": "Give a value",
+    }.get(origin, f"Mend it in the {origin}" if origin.startswith("file ") else f"Set {environment_name(name)} anew")
+    return SettingsError(
+        f"setting {name!r} from {origin}{value}: {first['msg']}.",
+        hint=f"{repair}; {name}: {known.description}.",
+    )

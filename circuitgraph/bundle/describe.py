@@ -2,89 +2,137 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from circuitgraph.bundle.read import Bundle
+from circuitgraph.records import Layer
 
 __all__ = ["Description", "describe_layer", "describe_network", "describe_unit"]
+
+_LAYER_COLUMNS = (
+    "layer",
+    "kind",
+    "units",
+    "map",
+    "stride",
+    "receptive_field",
+    "in_norm",
+    "dead_units",
+    "aliases",
+)
+_PAIR_COLUMNS = (
+    "up",
+    "down",
+    "form",
+    "kernels",
+    "window",
+    "offset",
+    "stride",
+    "l1",
+    "l2",
+    "zero_share",
+    "cancellation",
+    "approximations",
+)
+_UNIT_COLUMNS = ("uid", "bias", "in_norm", "out_norm", "is_dead", "family")
+_EDGE_COLUMNS = ("unit", "sum", "l1", "l2", "top", "bottom", "left", "right", "centre", "share_in", "strong")
+_STRONG = ("excites", "inhibits", "mixes")
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A titled table, and what a reader must know of it."""
+    """A titled table, and what a reader must know of it.
+
+    Attributes
+    ----------
+    rows
+        Values as they are: a pair is a list (row, col), and what differs between the blocks of one pair is a
+        list with one item for each.
+    key_columns
+        How many of the first columns say what a row is about.
+    joints
+        For a column of pairs: what stands between row and col when it is shown to a reader.
+    """
 
     name: str
     title: str
     columns: Sequence[str]
-    rows: Sequence[dict[str, Any]]
+    rows: Sequence[Mapping[str, Any]]
     notes: Sequence[str] = ()
-
-
-def _table(name: str, title: str, rows: Sequence[dict[str, Any]], notes: Sequence[str] = ()) -> Description:
-    return Description(name, title, list(rows[0]) if rows else [], rows, notes)
-
-
-def _by(pair: tuple[int, int]) -> str:
-    return f"{pair[0]}x{pair[1]}"
-
-
-def _at(pair: tuple[int, int]) -> str:
-    return f"{pair[0]},{pair[1]}"
+    key_columns: int = 1
+    joints: Mapping[str, str] = field(default_factory=dict)
 
 
 def describe_network(bundle: Bundle) -> list[Description]:
     """Describe the layers and the pairs of layers with kernels between them."""
     info, counts = bundle.info, bundle.manifest.counts
-    units = bundle.units
-    layers = []
-    for layer in bundle.layers:
-        own = units.filter(pc.equal(units["layer"], layer.uid))
-        layers.append(
-            {
-                "layer": layer.name,
-                "kind": layer.kind,
-                "units": layer.unit_count,
-                "map": _by(layer.size),
-                "stride": _by(layer.stride),
-                "receptive field": _by(layer.receptive_field),
-                "in norm": float(np.sqrt(np.square(own["in_norm"].to_numpy().astype(float)).sum())),
-                "dead units": int(pc.sum(own["is_dead"]).as_py() or 0),
-                "also called": ", ".join(layer.aliases),
-            }
-        )
+    title = f"{bundle.network} ({info.architecture}): {counts['layers']} layers, {counts['units']:,} units"
+    layers = Description(
+        "layers",
+        title,
+        _LAYER_COLUMNS,
+        [_layer_row(bundle, layer) for layer in bundle.layers],
+        joints=dict.fromkeys(("map", "stride", "receptive_field"), "x"),
+    )
     approximations = ", ".join(info.approximations) or "none"
     notes = [
         f"{counts['pairs']} pairs, {counts['edges']:,} kernels; weights {info.weights_sha256[:12]} from {info.source}; "
         f"approximations: {approximations}"
     ]
-    title = f"{bundle.network} ({info.architecture}): {counts['layers']} layers, {counts['units']:,} units"
-    pairs = [_pair_row(bundle, up, down) for up, down in bundle.pairs]
-    return [_table("layers", title, layers), _table("pairs", "pairs of layers", pairs, notes)]
+    return [layers, _pairs_table("pairs of layers", bundle, bundle.pairs, notes)]
+
+
+def _layer_row(bundle: Bundle, layer: Layer) -> dict[str, Any]:
+    own = _units_of(bundle, layer)
+    return {
+        "layer": layer.name,
+        "kind": layer.kind,
+        "units": layer.unit_count,
+        "map": list(layer.size),
+        "stride": list(layer.stride),
+        "receptive_field": list(layer.receptive_field),
+        "in_norm": float(np.sqrt(np.square(own["in_norm"].to_numpy().astype(float)).sum())),
+        "dead_units": int(pc.sum(own["is_dead"]).as_py() or 0),
+        "aliases": list(layer.aliases),
+    }
+
+
+def _units_of(bundle: Bundle, layer: Layer) -> pa.Table:
+    return bundle.units.filter(pc.equal(bundle.units["layer"], layer.uid))
+
+
+def _pairs_table(
+    title: str, bundle: Bundle, pairs: Sequence[tuple[str, str]], notes: Sequence[str] = ()
+) -> Description:
+    rows = [_pair_row(bundle, up, down) for up, down in pairs]
+    joints = {"window": "x", "stride": "x", "offset": ","}
+    return Description("pairs", title, _PAIR_COLUMNS, rows, notes, key_columns=2, joints=joints)
 
 
 def _pair_row(bundle: Bundle, up: str, down: str) -> dict[str, Any]:
     parts = [part for part in bundle.blocks if part.up == up and part.down == down]
     edges = sum(part.edge_count for part in parts)
     medians = [part.cancellation_median for part in parts if part.cancellation_median is not None]
-    words = dict.fromkeys(word for part in parts for word in part.approximations)
+    ways = list(dict.fromkeys((part.form, part.window, part.offset) for part in parts))
     return {
         "up": up.partition("/")[2],
         "down": down.partition("/")[2],
-        "form": " + ".join(dict.fromkeys(part.form for part in parts)),
+        "form": [form for form, _, _ in ways],
         "kernels": edges,
-        "window": " ".join(dict.fromkeys(_by(part.window) for part in parts)),
-        "offset": " ".join(dict.fromkeys(_at(part.offset) for part in parts)),
-        "stride": _by(parts[0].stride),
+        "window": [list(window) for _, window, _ in ways],
+        "offset": [list(offset) for _, _, offset in ways],
+        "stride": list(parts[0].stride),
         "l1": sum(part.l1 for part in parts),
         "l2": float(np.sqrt(sum(part.squared for part in parts))),
-        "zero": sum(part.zero_count for part in parts) / edges if edges else 0.0,
+        "zero_share": sum(part.zero_count for part in parts) / edges if edges else 0.0,
         "cancellation": float(np.mean(medians)) if medians else None,
-        "approximations": ", ".join(words),
+        "approximations": list(dict.fromkeys(word for part in parts for word in part.approximations)),
     }
 
 
@@ -97,17 +145,18 @@ def describe_layer(bundle: Bundle, name: str) -> list[Description]:
         There is no such layer.
     """
     layer = bundle.layer(name)
-    pairs = [_pair_row(bundle, up, down) for up, down in bundle.pairs if layer.uid in (up, down)]
-    own = bundle.units.filter(pc.equal(bundle.units["layer"], layer.uid))
     family_of = {member.unit: family.name for family in bundle.families for member in family.members}
     rows = [
         {
-            **{name: row[name] for name in ("uid", "bias", "in_norm", "out_norm", "is_dead")},
+            **{column: row[column] for column in _UNIT_COLUMNS if column != "family"},
             "family": family_of.get(row["uid"]),
         }
-        for row in own.to_pylist()
+        for row in _units_of(bundle, layer).to_pylist()
     ]
-    return [_table("pairs", f"pairs of {layer.uid}", pairs), _table("units", f"units of {layer.uid}", rows)]
+    return [
+        _pairs_table(f"pairs of {layer.uid}", bundle, [pair for pair in bundle.pairs if layer.uid in pair]),
+        Description("units", f"units of {layer.uid}", _UNIT_COLUMNS, rows),
+    ]
 
 
 def describe_unit(bundle: Bundle, name: str, *, limit: int = 20) -> list[Description]:
@@ -119,30 +168,35 @@ def describe_unit(bundle: Bundle, name: str, *, limit: int = 20) -> list[Descrip
         There is no such unit or layer.
     """
     unit = bundle.unit(name)
-    layer = bundle.layer(str(unit.layer_id))
-    into, out = [], []
-    for up, down in bundle.pairs:
-        if layer.uid not in (up, down):
-            continue
-        numbers = [part.block for part in bundle.blocks if part.up == up and part.down == down]
-        edges = bundle.edges(down)
-        edges = edges.filter(pc.is_in(edges["block"], value_set=_values(numbers)))
-        axis, other, far, rows = ("down", "up", up, into) if down == layer.uid else ("up", "down", down, out)
-        for row in edges.filter(pc.equal(edges[axis], unit.channel)).to_pylist():
-            shown = ("sum", "l1", "l2", "top", "bottom", "left", "right", "centre", "share_in")
-            strong = [flag for flag in ("excites", "inhibits", "mixes") if row[flag]]
-            rows.append(
-                {"unit": f"{far}:{row[other]}", **{key: row[key] for key in shown}, "strong": " ".join(strong)}
-            )
+    layer = str(unit.layer_id)
+    channel = unit.channel or 0
+    into = [row for pair in bundle.pairs if pair[1] == layer for row in _edge_rows(bundle, pair, "down", channel)]
+    out = [row for pair in bundle.pairs if pair[0] == layer for row in _edge_rows(bundle, pair, "up", channel)]
     tables = []
-    for title, rows in ((f"strongest kernels into {unit}", into), (f"strongest kernels out of {unit}", out)):
+    for what, title, rows in (
+        ("kernels_in", f"strongest kernels into {unit}", into),
+        ("kernels_out", f"strongest kernels out of {unit}", out),
+    ):
         rows.sort(key=lambda row: (-row["l2"], row["unit"]))
-        notes = [f"showing {limit} of {len(rows)}; more with --limit"] if len(rows) > limit else []
-        tables.append(_table("kernels", title, rows[:limit], notes))
+        notes = [f"{title}: {limit} of {len(rows)} shown; more with --limit"] if len(rows) > limit else []
+        tables.append(Description(what, title, _EDGE_COLUMNS, rows[:limit], notes))
     return tables
 
 
-def _values(numbers: Sequence[int]) -> Any:
-    import pyarrow as pa
-
-    return pa.array(numbers, pa.int32())
+def _edge_rows(
+    bundle: Bundle, pair: tuple[str, str], near: Literal["up", "down"], channel: int
+) -> list[dict[str, Any]]:
+    """Return the edges of one pair that have the unit `channel` at their `near` end."""
+    up, down = pair
+    far, far_layer = ("up", up) if near == "down" else ("down", down)
+    edges = bundle.edges(down)
+    numbers = pa.array([part.block for part in bundle.blocks if (part.up, part.down) == pair], pa.int32())
+    own = edges.filter(pc.and_(pc.is_in(edges["block"], value_set=numbers), pc.equal(edges[near], channel)))
+    return [
+        {
+            "unit": f"{far_layer}:{row[far]}",
+            **{column: row[column] for column in _EDGE_COLUMNS[1:-1]},
+            "strong": [flag for flag in _STRONG if row[flag]],
+        }
+        for row in own.to_pylist()
+    ]

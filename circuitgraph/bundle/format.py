@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -46,6 +46,7 @@ __all__ = [
     "canonical_json",
     "file_sha256",
     "iter_files",
+    "manifest_sha256",
     "write_npy",
     "write_table",
 ]
@@ -141,7 +142,7 @@ class FileEntry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What ``manifest.json`` holds."""
+    """What ``manifest.json`` holds; `sha256` is of everything else in it (`manifest_sha256`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     format_version: int
@@ -152,11 +153,18 @@ class Manifest(BaseModel):
     files: dict[str, FileEntry]
     created: str
     software: str
+    sha256: str
 
 
 def canonical_json(value: Any) -> str:
     """Write `value` so that equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def manifest_sha256(content: Mapping[str, Any]) -> str:
+    """Hash the content of a manifest, all but its own `sha256`."""
+    body = {name: value for name, value in content.items() if name != "sha256"}
+    return hashlib.sha256(canonical_json(body).encode()).hexdigest()
 
 
 class _HashingFile:
@@ -214,7 +222,7 @@ def file_sha256(path: Path) -> str:
 
 
 def iter_files(folder: Path) -> Iterator[str]:
-    """Yield the relative names of all files below `folder`, sorted, with forward slashes."""
+    """Yield the relative names of all below `folder` that is no plain folder, sorted, with forward slashes."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file():
+        if path.is_symlink() or not path.is_dir():
             yield path.relative_to(folder).as_posix()

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +25,7 @@ from circuitgraph.bundle import format as fmt
 from circuitgraph.errors import (
     BundleCorruptError,
     BundleError,
+    CircuitGraphError,
     IdError,
     MissingFileError,
     UnknownLayerError,
@@ -33,6 +38,9 @@ from circuitgraph.kernels import anchor_of, lay_on_window, union_window
 from circuitgraph.records import Family, Form, Layer, NetworkInfo
 
 __all__ = ["Block", "BlockInfo", "Bundle", "check_channel"]
+
+_AGAIN = "Import the network again."
+_CHANNEL = re.compile("0|[1-9][0-9]{0,8}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +155,7 @@ class Bundle:
             size = file.stat().st_size if file.is_file() else None
             if size != entry.bytes:
                 found = "is missing" if size is None else f"has {size} bytes, not {entry.bytes}"
-                raise BundleCorruptError(f"opening {path}: {name} {found}.", hint="Import the network again.")
+                raise BundleCorruptError(f"opening {path}: {name} {found}.", hint=_AGAIN)
         return cls(path, manifest)
 
     def __enter__(self) -> Self:
@@ -176,23 +184,14 @@ class Bundle:
     @property
     def sha256(self) -> str:
         """The hash of everything in the bundle but the moment it was made."""
-        import hashlib
-
-        body = self.manifest.model_dump(mode="json", exclude={"created"})
+        body = self.manifest.model_dump(mode="json", exclude={"created", "sha256"})
         return hashlib.sha256(fmt.canonical_json(body).encode()).hexdigest()
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
         """The layers in topological order, the input first."""
-        rows = self._table("layers.parquet").to_pylist()
-        return tuple(
-            Layer(
-                **{name: row[name] for name in ("uid", "index", "kind", "unit_count")},
-                **{name: _pair(row, name) for name in ("size", "stride", "receptive_field")},
-                aliases=tuple(row["aliases"]),
-            )
-            for row in rows
-        )
+        with self._reading("layers.parquet") as path:
+            return tuple(_layer(row) for row in pq.read_table(path).to_pylist())
 
     @cached_property
     def units(self) -> pa.Table:
@@ -202,25 +201,16 @@ class Bundle:
     @cached_property
     def blocks(self) -> tuple[BlockInfo, ...]:
         """Every stored block, by target layer."""
-        rows = self._table("blocks.parquet").to_pylist()
-        names = [
-            name for name in BlockInfo.__dataclass_fields__ if name not in ("window", "offset", "stride")
-        ]  # the pairs are two columns each
-        return tuple(
-            BlockInfo(
-                **{name: tuple(row[name]) if isinstance(row[name], list) else row[name] for name in names},
-                window=(row["kh"], row["kw"]),
-                offset=_pair(row, "offset"),
-                stride=_pair(row, "stride"),
-            )
-            for row in rows
-        )
+        # the pairs are two columns each
+        names = [name for name in BlockInfo.__dataclass_fields__ if name not in ("window", "offset", "stride")]
+        with self._reading("blocks.parquet") as path:
+            return tuple(_block_info(row, names) for row in pq.read_table(path).to_pylist())
 
     @cached_property
     def families(self) -> tuple[Family, ...]:
         """Families of units that came with the import."""
-        text = (self.path / "labels" / "families.json").read_text(encoding="utf-8")
-        return tuple(Family(**row) for row in json.loads(text))
+        with self._reading("labels/families.json") as path:
+            return tuple(Family(**row) for row in json.loads(path.read_text(encoding="utf-8")))
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
@@ -233,7 +223,9 @@ class Bundle:
         Raises
         ------
         UnknownLayerError
-            No layer, or more than one, is called so.
+            No layer is called so, or several names end so.
+        UnknownNetworkError
+            The name is of another network.
         """
         network, _, short = name.rpartition("/")
         if network and network != self.network:
@@ -246,8 +238,13 @@ class Bundle:
         ends = [layer for layer in self.layers if len(short) >= 2 and layer.name.endswith(short)]
         if len(ends) == 1:
             return ends[0]
+        if ends:
+            raise UnknownLayerError(
+                f"layer {name!r}: {len(ends)} layers of {self.network} end so: {_some([e.name for e in ends])}.",
+                hint=f"Write it out, as in {ends[0].name}.",
+            )
         names = [layer.name for layer in self.layers]
-        close = difflib.get_close_matches(short, names, n=3) or [layer.name for layer in ends]
+        close = difflib.get_close_matches(short, names, n=3)
         raise UnknownLayerError(
             f"layer {name!r} does not exist in {self.network}, which has {len(names)}: {_some(names)}.",
             hint=f"Did you mean {' or '.join(close)}?" if close else f"`circuitgraph inspect {self.path}` lists them.",
@@ -261,9 +258,12 @@ class Bundle:
         UnknownLayerError, UnknownUnitError
             The layer, or the channel in it, does not exist.
         """
-        layer_name, colon, channel = name.rpartition(":")
-        if not colon or not channel.isascii() or not channel.isdigit():
-            raise IdError(f"{name!r} is not the uid of a unit.", hint="It has the form network/layer:channel.")
+        layer_name, _, channel = name.rpartition(":")
+        if not layer_name or not _CHANNEL.fullmatch(channel):
+            raise IdError(
+                f"{name[:80]!r} is not the uid of a unit.",
+                hint=f"It has the form network/layer:channel, as in {self.layers[-1].unit(0)}.",
+            )
         layer = self.layer(layer_name)
         return check_channel(layer.unit(int(channel)), layer)
 
@@ -276,12 +276,12 @@ class Bundle:
             There is no such layer.
         UnknownPairError
             No weights lead from `up` to `down` without passing another layer of units.
+        BundleError
+            The pair is stored in blocks that slide differently, so that no one array holds it.
         """
         upper, lower = self.layer(up), self.layer(down)
-        parts = tuple(part for part in self.blocks if part.up == upper.uid and part.down == lower.uid)
-        if not parts:
-            raise self._no_pair(upper, lower)
-        offset, window = union_window([part.offset for part in parts], [part.window for part in parts])
+        parts = self._parts(upper, lower)
+        offset, window = _common_window(parts)
         kernels: NDArray[np.float32]
         if len(parts) == 1 and parts[0].up_file is None and self._covers(parts[0], lower):
             kernels = self.stored(parts[0])
@@ -293,7 +293,9 @@ class Bundle:
         return Block(upper, lower, kernels, offset, parts[0].stride, self.bias(lower.uid), parts)
 
     def kernel(self, up: str, down: str) -> NDArray[np.float32]:
-        """Return the (row, col) kernel from unit `up` to unit `down`, on the window it is stored with.
+        """Return the (row, col) kernel from unit `up` to unit `down`: ``block(up, down).kernels[down, up]``.
+
+        It lies on the window of the whole pair, whose offset `block` tells, and reads no more than itself.
 
         Raises
         ------
@@ -302,16 +304,18 @@ class Bundle:
         """
         u, d = self.unit(up), self.unit(down)
         upper, lower = self.layer(str(u.layer_id)), self.layer(str(d.layer_id))
+        offset, window = _common_window(self._parts(upper, lower))
         part = self.part_of(upper, lower, d.channel or 0)
         if part is None:
-            own = next(p for p in self.blocks if p.up == upper.uid and p.down == lower.uid)
-            return np.zeros(own.window, dtype=np.float32)
+            return np.zeros(window, dtype=np.float32)
         row = (d.channel or 0) - part.row_start
-        stored = self.stored(part)
         if part.up_file is None:
-            return np.array(stored[row, u.channel])
-        sources = self.up_channels(part)
-        return np.array(stored[row]) if sources[row] == u.channel else np.zeros(part.window, dtype=np.float32)
+            own = self.stored(part)[row, u.channel]
+        elif self.up_channels(part)[row] == u.channel:
+            own = self.stored(part)[row]
+        else:
+            own = np.zeros(part.window, dtype=np.float32)
+        return np.array(lay_on_window(own, part.offset, offset, window))
 
     def part_of(self, up: Layer, down: Layer, channel: int) -> BlockInfo | None:
         """Return the stored block that holds the kernels from `up` to one unit of `down`, None where it has none.
@@ -321,10 +325,7 @@ class Bundle:
         UnknownPairError
             No weights lead from `up` to `down`.
         """
-        own = [part for part in self.blocks if part.up == up.uid and part.down == down.uid]
-        if not own:
-            raise self._no_pair(up, down)
-        return next((part for part in own if part.row_start <= channel < part.row_stop), None)
+        return next((part for part in self._parts(up, down) if part.row_start <= channel < part.row_stop), None)
 
     def bias(self, layer: str) -> NDArray[np.float32]:
         """Return the (unit,) biases of a layer."""
@@ -339,8 +340,15 @@ class Bundle:
         return self._array(part.file)
 
     def up_channels(self, part: BlockInfo) -> NDArray[np.int32]:
-        """Return which upstream channel each target of a diagonal block reads, -1 for none."""
-        assert part.up_file is not None
+        """Return which upstream channel each target of a diagonal block reads, -1 for none.
+
+        Raises
+        ------
+        BundleError
+            The block is not diagonal.
+        """
+        if part.up_file is None:
+            raise BundleError(f"block {part.block}, {part.up} -> {part.down}, is {part.form}, not diagonal.")
         return self._array(part.up_file)
 
     def factors(self, part: BlockInfo) -> tuple[NDArray[np.float32], ...]:
@@ -357,9 +365,18 @@ class Bundle:
         """Yield every edge, in batches of one block each of at most `rows` rows."""
         by_number = {part.block: part for part in self.blocks}
         for layer in self.layers[1:]:
-            with pq.ParquetFile(self.path / f"edges/{layer.index:04d}.parquet") as file:
+            with (
+                self._reading(f"edges/{layer.index:04d}.parquet") as path,
+                pq.ParquetFile(path) as file,
+            ):
                 for batch in file.iter_batches(batch_size=rows):
                     yield from _split_by_block(batch, by_number)
+
+    def _parts(self, up: Layer, down: Layer) -> tuple[BlockInfo, ...]:
+        parts = tuple(part for part in self.blocks if part.up == up.uid and part.down == down.uid)
+        if not parts:
+            raise self._no_pair(up, down)
+        return parts
 
     def _covers(self, part: BlockInfo, layer: Layer) -> bool:
         return (part.row_start, part.row_stop) == (0, layer.unit_count)
@@ -382,17 +399,28 @@ class Bundle:
             hint=f"Layers with kernels into {down.uid}: {', '.join(sources) or 'none'}.",
         )
 
-    def _table(self, name: str) -> pa.Table:
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[Path]:
+        """Give the path of a file of the manifest; what goes wrong in reading it is said as ours."""
+        if name not in self.manifest.files:
+            raise BundleCorruptError(f"reading {self.path}: {name!r} is not in the manifest.", hint=_AGAIN)
         try:
-            return pq.read_table(self.path / name)
-        except (pa.ArrowException, OSError) as error:
-            raise BundleCorruptError(f"reading {self.path / name}: {error}.", hint="Import the network again.") from error
+            yield self.path / name
+        except CircuitGraphError:
+            raise
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+            raise BundleCorruptError(
+                f"reading {self.path / name}: {str(error).splitlines()[0] if str(error) else 'it is damaged'}.",
+                hint=_AGAIN,
+            ) from error
+
+    def _table(self, name: str) -> pa.Table:
+        with self._reading(name) as path:
+            return pq.read_table(path)
 
     def _array(self, name: str) -> NDArray[Any]:
-        try:
-            return np.load(self.path / name, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-        except (ValueError, OSError) as error:
-            raise BundleCorruptError(f"reading {self.path / name}: {error}.", hint="Import the network again.") from error
+        with self._reading(name) as path:
+            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         counts = self.manifest.counts
@@ -419,6 +447,10 @@ def _read_manifest(path: Path) -> fmt.Manifest:
     file = path / fmt.MANIFEST
     if not path.exists():
         raise MissingFileError(f"opening {path}: there is no such bundle.", hint="Make one with `circuitgraph import`.")
+    if not path.is_dir():
+        raise BundleError(
+            f"opening {path}: it is a file; a bundle is a folder.", hint="Make one with `circuitgraph import`."
+        )
     if not file.is_file():
         raise BundleError(
             f"opening {path}: it holds no {fmt.MANIFEST}, so it is not a complete bundle.",
@@ -433,17 +465,55 @@ def _read_manifest(path: Path) -> fmt.Manifest:
                 hint="Update feature-circuitgraph.",
             )
         manifest = fmt.Manifest(**content)
+        expected = fmt.manifest_sha256(content)
     except (ValidationError, ValueError, TypeError, OSError) as error:
         if isinstance(error, BundleError):
             raise
         raise BundleCorruptError(
             f"opening {path}: {fmt.MANIFEST} cannot be read ({str(error).splitlines()[0]}).",
-            hint="Import the network again.",
+            hint=_AGAIN,
         ) from error
     for name in manifest.files:
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise BundleCorruptError(f"opening {path}: the manifest names {name!r}, outside the bundle.")
+        if not name or "\\" in name or Path(name).is_absolute() or ".." in Path(name).parts:
+            raise BundleCorruptError(
+                f"opening {path}: the manifest names {name!r}, which does not lie inside the bundle.",
+                hint="Do not trust where it came from; import the network again.",
+            )
+    if manifest.sha256 != expected:
+        raise BundleCorruptError(
+            f"opening {path}: {fmt.MANIFEST} is not what was written: its sha256 is {expected[:12]}, "
+            f"it says {manifest.sha256[:12]}.",
+            hint=_AGAIN,
+        )
     return manifest
+
+
+def _common_window(parts: Sequence[BlockInfo]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (offset, window) of the smallest window that holds all blocks of a pair."""
+    first = parts[0]
+    if any(part.stride != first.stride or _slides(part) != _slides(first) for part in parts):
+        kinds = ", ".join(f"{part.form} with stride {part.stride}" for part in parts)
+        raise BundleError(
+            f"block {first.up} -> {first.down}: it is stored as {kinds}, which no one array holds.",
+            hint="Read each with Bundle.blocks and Bundle.stored.",
+        )
+    return union_window([part.offset for part in parts], [part.window for part in parts])
+
+
+def _slides(part: BlockInfo) -> str:
+    return part.form if part.form in ("global", "spatial") else "window"
+
+
+def _layer(row: dict[str, Any]) -> Layer:
+    values: dict[str, Any] = {name: row[name] for name in ("uid", "index", "kind", "unit_count")}
+    values |= {name: _pair(row, name) for name in ("size", "stride", "receptive_field")}
+    return Layer(**values, aliases=tuple(row["aliases"]))
+
+
+def _block_info(row: dict[str, Any], names: Sequence[str]) -> BlockInfo:
+    values: dict[str, Any] = {name: tuple(row[name]) if isinstance(row[name], list) else row[name] for name in names}
+    window = (row["kh"], row["kw"])
+    return BlockInfo(**values, window=window, offset=_pair(row, "offset"), stride=_pair(row, "stride"))
 
 
 def _pair(row: dict[str, Any], name: str) -> tuple[int, int]:
@@ -459,8 +529,6 @@ def _split_by_block(
 ) -> Iterator[tuple[BlockInfo, pa.RecordBatch]]:
     numbers = batch["block"].to_numpy()
     starts = [0, *(np.flatnonzero(np.diff(numbers)) + 1).tolist(), len(numbers)]
-    for start, stop in zip(starts[:-1], starts[1:], strict=True):
+    for start, stop in pairwise(starts):
         if stop > start:
             yield by_number[int(numbers[start])], batch.slice(start, stop - start)
-
-

@@ -45,8 +45,13 @@ def verify_bundle(bundle: Bundle, *, progress: Progress = SILENT) -> VerifyRepor
     with progress.task("hashing", total, "bytes") as task:
         for name, entry in bundle.manifest.files.items():
             task.describe(name)
-            if fmt.file_sha256(bundle.path / name) != entry.sha256:
-                differences.append(f"{name} is not what the manifest says (sha256 differs)")
+            try:
+                is_same = fmt.file_sha256(bundle.path / name) == entry.sha256
+            except OSError as error:
+                differences.append(f"{name} cannot be read ({error.strerror or error})")
+            else:
+                if not is_same:
+                    differences.append(f"{name} is not what the manifest says (sha256 differs)")
             task.advance(entry.bytes)
     differences += [
         f"{name} is not in the manifest"

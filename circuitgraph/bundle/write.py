@@ -10,8 +10,9 @@ import datetime
 import errno
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -103,27 +104,42 @@ class BundleWriter:
             )
         if self.path.exists() and not (self.path / fmt.MANIFEST).exists():
             raise BundleError(
-                f"writing {self.path}: what is there is not a bundle, so it is not replaced.", hint="Give another --out."
+                f"writing {self.path}: what is there is not a bundle, so it is not replaced.",
+                hint="Give another --out.",
             )
         if not self.path.parent.is_dir():
             raise MissingFileError(
                 f"writing {self.path}: the folder {self.path.parent} does not exist.", hint="Make it first."
             )
+        _now()
         networks = {layer.id.network for layer in self.layers}
         if networks != {self.info.network}:
             raise BundleError(f"writing {self.path}: layers of {sorted(networks)} in a bundle of {self.info.network}.")
         if len(self._by_uid) != len(self.layers):
             raise BundleError(f"writing {self.path}: two layers have the same uid.")
+        for place, layer in enumerate(self.layers):
+            if layer.index != place:
+                raise BundleError(f"writing {self.path}: {layer.uid} stands at {place}, its index is {layer.index}.")
 
     def __enter__(self) -> Self:
-        with self._in_context():
-            try:
-                self._lock.acquire()
-            except Timeout:
-                raise BundleError(
-                    f"writing {self.path}: another import is writing it now.", hint="Wait for it, or give another --out."
-                ) from None
-            self._open_partial()
+        try:
+            self._lock.acquire()
+        except Timeout:
+            raise BundleError(
+                f"writing {self.path}: another import is writing it now.",
+                hint="Wait for it, or give another --out.",
+            ) from None
+        except OSError as error:
+            # whatever stands there under a temporary name may be another's
+            raise self._refusal(error) from error
+        try:
+            with self._in_context():
+                _finish_swap(self.path)
+                self._check()
+                self._open_partial()
+        except BaseException:
+            self._release()
+            raise
         return self
 
     def __exit__(
@@ -147,12 +163,15 @@ class BundleWriter:
             raise
         except OSError as error:
             shutil.rmtree(self._partial, ignore_errors=True)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise DiskFullError(
-                    f"writing {self.path}: no room left on the target ({error.strerror}); what was begun is removed.",
-                    hint="Free some room, or give another --out.",
-                ) from error
-            raise BundleError(f"writing {self.path}: {error.strerror or error}.", hint="Give another --out.") from error
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: OSError) -> CircuitGraphError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return DiskFullError(
+                f"writing {self.path}: no room left on the target ({error.strerror}); what was begun is removed.",
+                hint="Free some room, or give another --out.",
+            )
+        return BundleError(f"writing {self.path}: {error.strerror or error}.", hint="Give another --out.")
 
     def _open_partial(self) -> None:
         key = {
@@ -166,7 +185,9 @@ class BundleWriter:
         if key_file.exists() and key_file.read_text(encoding="utf-8") == key_text:
             done = sum(self.is_done(layer.uid) for layer in self.layers)
             if done:
-                self._progress.note(f"going on with an interrupted import: {done} of {len(self.layers) - 1} layers done")
+                self._progress.note(
+                    f"going on with an interrupted import: {done} of {len(self.layers) - 1} layers done"
+                )
             return
         shutil.rmtree(self._partial, ignore_errors=True)
         for name in (_STATE, "kernels", "factors", "edges", "labels"):
@@ -202,7 +223,7 @@ class BundleWriter:
             raise ShapeError(f"bias of {down}: {bias.shape} given for {layer.unit_count} units.")
         _check_finite(bias, f"bias of {down}")
         with self._in_context():
-            self._write_target(layer, bias.astype(np.float32), blocks)
+            self._write_target(layer, bias.astype(np.float32, copy=False), blocks)
 
     def _write_target(self, layer: Layer, bias: NDArray[np.float32], blocks: Iterable[NewBlock]) -> None:
         rows: list[dict[str, Any]] = []
@@ -226,6 +247,7 @@ class BundleWriter:
                 up_channels=block.up_channels,
                 gross=block.gross,
             )
+            _check_finite(edges.scalars["l1"], f"sums of {block.up} -> {layer.uid}")
             summaries.append((number, block.up, edges))
             row = {"block": number, **_block_row(block, span, edges)}
             row["file"] = f"kernels/{stem}.npy"
@@ -275,11 +297,15 @@ class BundleWriter:
         if block.form == "diagonal":
             fits = len(shape) == 3 and block.up_channels is not None and block.up_channels.shape == shape[:1]
             if fits and block.up_channels is not None and block.up_channels.size:
-                fits = int(block.up_channels.max()) < up_count
+                fits = int(block.up_channels.max()) < up_count and int(block.up_channels.min()) >= -1
         else:
             fits = len(shape) == 4 and shape[1] == up_count and block.up_channels is None
         if not fits or 0 in shape:
-            raise ShapeError(f"{where}: kernels of shape {shape} do not fit a {block.form} block of {up_count} sources.")
+            raise ShapeError(
+                f"{where}: kernels of shape {shape} do not fit a {block.form} block of {up_count} sources."
+            )
+        if block.gross is not None and block.gross.shape != shape[:-2]:
+            raise ShapeError(f"{where}: gross has the shape {block.gross.shape}, kernels {shape}.")
         span = (block.row_start, block.row_start + shape[0])
         if span[0] < 0 or span[1] > layer.unit_count:
             raise ShapeError(f"{where}: rows {span[0]} to {span[1] - 1} of {layer.unit_count} units.")
@@ -314,18 +340,16 @@ class BundleWriter:
         with self._in_context():
             manifest = self._write_whole()
             shutil.rmtree(self._partial / _STATE)
-            text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True, ensure_ascii=False)
+            text = json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False)
             (self._partial / fmt.MANIFEST).write_text(text + "\n", encoding="utf-8")
             _swap(self._partial, self.path)
         return Bundle.open(self.path)
 
-    def _write_whole(self) -> fmt.Manifest:
+    def _write_whole(self) -> dict[str, Any]:
         states = {
             layer.uid: json.loads(self._state_file(layer).read_text(encoding="utf-8")) for layer in self.layers[1:]
         }
-        files = {
-            name: fmt.FileEntry(**entry) for state in states.values() for name, entry in state["files"].items()
-        }
+        files = {name: fmt.FileEntry(**entry) for state in states.values() for name, entry in state["files"].items()}
         rows = [row for state in states.values() for row in state["rows"]]
         blocks = pa.Table.from_pylist(rows, schema=fmt.BLOCKS_SCHEMA)
         units = self._units_table(states)
@@ -336,7 +360,8 @@ class BundleWriter:
         labels = json.dumps(families, indent=1, ensure_ascii=False).encode()
         (self._partial / "labels" / "families.json").write_bytes(labels)
         files["labels/families.json"] = fmt.FileEntry(sha256=sha256(labels).hexdigest(), bytes=len(labels))
-        return fmt.Manifest(
+        self._remove_strangers(files)
+        manifest = fmt.Manifest(
             format_version=fmt.FORMAT_VERSION,
             info=self.info,
             strong_share=fmt.STRONG_SHARE,
@@ -352,7 +377,16 @@ class BundleWriter:
             files=dict(sorted(files.items())),
             created=_now(),
             software=f"circuitgraph {__version__}",
+            sha256="",
         )
+        content = manifest.model_dump(mode="json")
+        return {**content, "sha256": fmt.manifest_sha256(content)}
+
+    def _remove_strangers(self, files: Mapping[str, fmt.FileEntry]) -> None:
+        # a killed run may have begun a target with more files than it has now
+        for name in list(fmt.iter_files(self._partial)):
+            if name not in files and not name.startswith(f"{_STATE}/"):
+                (self._partial / name).unlink()
 
     def _layers_table(self) -> pa.Table:
         rows = []
@@ -453,8 +487,19 @@ def _check_member(unit: str, layers: dict[str, Layer]) -> None:
     check_channel(uid, layer)
 
 
+def _old(path: Path) -> Path:
+    return path.with_name(path.name + ".old")
+
+
+def _finish_swap(path: Path) -> None:
+    """Put a bundle back that a run killed in the middle of `_swap` had moved away."""
+    old = _old(path)
+    if old.exists() and not path.exists():
+        old.replace(path)
+
+
 def _swap(new: Path, path: Path) -> None:
-    old = path.with_name(path.name + ".old")
+    old = _old(path)
     shutil.rmtree(old, ignore_errors=True)
     if path.exists():
         path.replace(old)
@@ -463,6 +508,8 @@ def _swap(new: Path, path: Path) -> None:
 
 
 def _now() -> str:
-    fixed = os.environ.get("SOURCE_DATE_EPOCH")
+    fixed = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if fixed and not re.fullmatch("[0-9]{1,11}", fixed):
+        raise BundleError(f"SOURCE_DATE_EPOCH is {fixed!r}, a count of seconds is wanted.", hint="Unset it.")
     moment = datetime.datetime.fromtimestamp(int(fixed), datetime.UTC) if fixed else datetime.datetime.now(datetime.UTC)
     return moment.replace(microsecond=0).isoformat()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 from pydantic import SecretStr
 
@@ -10,6 +12,8 @@ from circuitgraph.cli.output import show_rows
 from circuitgraph.settings import Settings, read_settings
 
 __all__ = ["config"]
+
+_USER_INFO = re.compile(r"//[^/]*@")
 
 
 @click.group()
@@ -27,6 +31,6 @@ def show(form: str) -> None:
         value = getattr(report.settings, name)
         if isinstance(value, SecretStr) or name == "password":
             value = "set" if value is not None else "unset"
-        shown = None if value is None else str(value)
+        shown = None if value is None else _USER_INFO.sub("//...@", str(value))
         rows.append({"setting": name, "value": shown, "from": report.origins[name], "meaning": field.description})
     show_rows(list(rows[0]), rows, form, name="settings")

@@ -30,7 +30,9 @@ def demo(stop: bool, quiet: bool) -> None:
     settings = read_settings(store="local").settings
     bundle = make_bundle(settings.data_dir / "bundles", progress=progress)
     counts = bundle.manifest.counts
-    click.echo(f"The handwritten network: {counts['layers']} layers, {counts['units']:,} units, {counts['edges']:,} kernels")
+    click.echo(
+        f"The handwritten network: {counts['layers']} layers, {counts['units']:,} units, {counts['edges']:,} kernels"
+    )
     click.echo(f"bundle: {bundle.path}")
     with Store.open(settings=settings, progress=progress) as store:
         for loaded in store.load(bundle, replace=True, progress=progress).loaded:
@@ -48,6 +50,7 @@ def demo(stop: bool, quiet: bool) -> None:
     else:
         say("the server goes on running; `circuitgraph server stop` stops it.")
     say(f"{time.monotonic() - began:.0f} s. Next, type:")
-    say('  circuitgraph query "MATCH (u:Unit)-[e:MIXES]->(v:Unit {uid: \'handwritten/mixed4c:41\'}) RETURN u.uid, e.top, e.bottom"')
+    windows = "MATCH (u)-[e:MIXES]->(:Unit {uid: 'handwritten/mixed4c:41'}) RETURN u.uid, e.top, e.bottom"
+    say(f'  circuitgraph query "{windows}"')
     say(f"  circuitgraph inspect {bundle.path} --unit mixed4c:41")
     say("  circuitgraph import torch YOUR_MODULE:FACTORY --weights YOUR.pth --input 3x224x224")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -16,47 +16,46 @@ from circuitgraph.cli.output import say, show_progress
 __all__ = ["import_"]
 
 
-class _Shape(click.ParamType):
-    name = "CxHxW"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int, int]:
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"(\d+)x(\d+)x(\d+)", str(value))
-        if not found:
-            self.fail(f"{value!r} is not channels x rows x cols, as in 3x32x32", param, ctx)
-        return int(found[1]), int(found[2]), int(found[3])
+def _shape(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, int, int] | None:
+    if value is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,6})x([0-9]{1,6})x([0-9]{1,6})", value)
+    if not found:
+        raise click.BadParameter(f"{value!r} is not channels x rows x cols, as in 3x32x32", ctx, param)
+    return int(found[1]), int(found[2]), int(found[3])
 
 
-class _Units(click.ParamType):
-    name = "RULE"
-
-    def convert(
-        self,
-        value: Any,
-        param: click.Parameter | None,  # noqa: ARG002
-        ctx: click.Context | None,  # noqa: ARG002
-    ) -> str | list[str]:
-        if isinstance(value, list):
-            return value
-        return [part.strip() for part in value.split(",")] if "," in value else str(value)
+def _names(ctx: click.Context, param: click.Parameter, value: str) -> str | list[str]:  # noqa: ARG001
+    return [part.strip() for part in value.split(",")] if "," in value else value
 
 
-class _Bytes(click.ParamType):
-    name = "SIZE"
+def _bytes(ctx: click.Context, param: click.Parameter, value: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,15})([kmg]?)b?", value.lower())
+    if not found:
+        raise click.BadParameter(f"{value!r} is not a size, as in 500m or 2g", ctx, param)
+    return int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2]]
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = re.fullmatch(r"(\d+)([kmg]?)b?", str(value).lower())
-        if not found:
-            self.fail(f"{value!r} is not a size, as in 500m or 2g", param, ctx)
-        return int(found[1]) << {"": 0, "k": 10, "m": 20, "g": 30}[found[2]]
+
+def _json_object(ctx: click.Context, param: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        found = json.loads(value)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{value!r} is not JSON: {error}. Quote it as a whole, as in '{{\"num_classes\": 10}}'", ctx, param
+        ) from None
+    if not isinstance(found, dict):
+        raise click.BadParameter(f"{value!r} is not a JSON object, as in '{{\"num_classes\": 10}}'", ctx, param)
+    return found
 
 
 _OUT = click.option("-o", "--out", type=click.Path(path_type=Path), help="Where the bundle goes. [NETWORK.circuit]")
 _NETWORK = click.option("--network", help="Id of the network in the graph, stable and short.")
 _UNITS = click.option(
     "--units",
-    type=_Units(),
+    metavar="RULE",
+    callback=_names,
     default="auto",
     show_default=True,
     help="Layers of units: auto, activations, or module paths with commas between them.",
@@ -69,9 +68,18 @@ _MAX_POOL = click.option(
     help="What a max pool is linearised to.",
 )
 _MAX_BLOCK = click.option(
-    "--max-block", type=_Bytes(), default="2g", show_default=True, help="Largest block of kernels that is computed."
+    "--max-block",
+    metavar="SIZE",
+    callback=_bytes,
+    default="2g",
+    show_default=True,
+    help="Largest block of kernels that is computed.",
 )
 _REPLACE = click.option("--replace", is_flag=True, help="Replace a bundle that is there.")
+
+
+def _last_name(dotted: str) -> str:
+    return re.split("[.:]", dotted)[-1]
 
 
 def _report(bundle: Bundle) -> None:
@@ -96,8 +104,13 @@ def import_() -> None:
 )
 @click.argument("module")
 @click.option("--weights", type=click.Path(path_type=Path), help="Checkpoint: .pth, .pt, .th, .safetensors, .npz")
-@click.option("--input", "input_shape", type=_Shape(), help="Shape of the input, as in 3x32x32.")
-@click.option("--kwargs", help="Arguments of the factory as JSON, as in '{\"num_classes\": 10}'.")
+@click.option("--input", "input_shape", metavar="CxHxW", callback=_shape, help="Shape of the input, as in 3x32x32.")
+@click.option(
+    "--kwargs",
+    metavar="JSON",
+    callback=_json_object,
+    help="Arguments of the factory as JSON, as in '{\"num_classes\": 10}'.",
+)
 @_NETWORK
 @_OUT
 @_UNITS
@@ -109,11 +122,11 @@ def torch_(
     module: str,
     weights: Path | None,
     input_shape: tuple[int, int, int] | None,
-    kwargs: str | None,
+    kwargs: dict[str, Any] | None,
     network: str | None,
     out: Path | None,
     units: str | list[str],
-    max_pool: str,
+    max_pool: Literal["avg", "centre"],
     max_block: int,
     replace: bool,
     quiet: bool,
@@ -121,13 +134,7 @@ def torch_(
     """Import MODULE: a name of torchvision's zoo, or package.module:factory of your own."""
     from importers import import_torch
 
-    try:
-        arguments = json.loads(kwargs) if kwargs else None
-    except ValueError as error:
-        raise click.BadParameter(f"not JSON: {error}", param_hint="--kwargs") from None
-    if arguments is not None and not isinstance(arguments, dict):
-        raise click.BadParameter("a JSON object is wanted, as in '{\"num_classes\": 10}'", param_hint="--kwargs")
-    network = network or re.split(r"[.:]", module)[-1]
+    network = network or _last_name(module)
     bundle = import_torch(
         module,
         network=network,
@@ -137,7 +144,7 @@ def torch_(
         units=units,
         max_pool=max_pool,
         max_block_bytes=max_block,
-        kwargs=arguments,
+        kwargs=kwargs,
         replace=replace,
         progress=show_progress(quiet=quiet),
     )
@@ -151,7 +158,13 @@ def torch_(
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--arch", help="Architecture: a name of torchvision's zoo, or package.module:factory. [the mapping's]")
 @click.option("--mapping", help="A mapping file (TOML), or the name of one that ships. [found by --arch]")
-@click.option("--input", "input_shape", type=_Shape(), help="Shape of the input, as in 3x32x32. [the mapping's]")
+@click.option(
+    "--input",
+    "input_shape",
+    metavar="CxHxW",
+    callback=_shape,
+    help="Shape of the input, as in 3x32x32. [the mapping's]",
+)
 @_NETWORK
 @_OUT
 @_UNITS
@@ -167,7 +180,7 @@ def kernels(
     network: str | None,
     out: Path | None,
     units: str | list[str],
-    max_pool: str,
+    max_pool: Literal["avg", "centre"],
     max_block: int,
     replace: bool,
     quiet: bool,
@@ -175,6 +188,7 @@ def kernels(
     """Import FILE (npz, safetensors, JSON) onto a named architecture, through a mapping of names."""
     from importers import import_kernels
 
+    out = out or Path(f"{network or _last_name(arch or file.stem)}.circuit")
     bundle = import_kernels(
         file,
         arch=arch,

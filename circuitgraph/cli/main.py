@@ -5,8 +5,11 @@ Exit codes: 0 done, 1 an error of ours, 2 wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -29,6 +32,10 @@ _COMMANDS = {
 }
 
 
+# commands that leave a state from which they go on
+_RESUMABLE = ("demo", "import", "load", "server")
+
+
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return sorted(_COMMANDS)
@@ -37,9 +44,18 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module, attribute = _COMMANDS[cmd_name]
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
+        command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            answer = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # who reads has had enough, as `head` does; nothing is left to be told at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(0)
+        return answer
 
 
 @click.group(
@@ -47,31 +63,24 @@ class _LazyGroup(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "CIRCUITGRAPH"},
     epilog="Begin with: circuitgraph demo",
 )
-@click.version_option(__version__, prog_name="circuitgraph")
-@click.option("--debug", is_flag=True, help="Show where in the code an error came from.")
-def cli(debug: bool) -> None:  # noqa: ARG001
+@click.version_option(__version__, prog_name="circuitgraph", allow_from_autoenv=False)
+@click.option("--debug", is_flag=True, help="Show where in the code an error came from; may stand anywhere.")
+def cli(debug: bool) -> None:
     """Features and circuits of neural networks in one graph: import weights, load them, ask in Cypher."""
 
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
-    debug = "--debug" in sys.argv[1:]
+    args, debug = _without_debug(sys.argv[1:])
     try:
-        cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        say("interrupted; the same command goes on where it was.")
+        code = cli.main(args, prog_name="circuitgraph", standalone_mode=False)
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        is_resumable = next((arg for arg in args if not arg.startswith("-")), "") in _RESUMABLE
+        say("interrupted; the same command goes on where it was." if is_resumable else "interrupted.")
         sys.exit(130)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("interrupted; the same command goes on where it was.")
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
     except CircuitGraphError as error:
         if debug:
             raise
@@ -79,3 +88,17 @@ def main() -> None:
         for note in getattr(error, "__notes__", ()):
             say(f"  {note}")
         sys.exit(1)
+    except Exception as error:
+        if debug:
+            raise
+        say(f"error: circuitgraph met what it did not expect: {type(error).__name__}: {error}")
+        say("  Run it again with --debug and report what it prints.")
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _without_debug(args: Sequence[str]) -> tuple[list[str], bool]:
+    stop = args.index("--") if "--" in args else len(args)
+    kept = [arg for arg in args[:stop] if arg != "--debug"]
+    asked = os.environ.get("CIRCUITGRAPH_DEBUG", "").lower() in ("1", "true", "yes", "on")
+    return [*kept, *args[stop:]], asked or len(kept) < stop

@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from circuitgraph.cli.output import FORMATS
+from circuitgraph.settings import environment_name
 
-__all__ = ["format_option", "quiet_option", "split_parameter", "store_option"]
+__all__ = ["format_option", "quiet_option", "setting_option", "split_parameter", "store_option"]
 
 _Command = Callable[..., Any]
 
 
 def format_option(command: _Command) -> _Command:
     """Add ``--format`` and its short form ``--json``."""
-    command = click.option("--json", "form", flag_value="json", help="Short for --format json.")(command)
+    command = click.option(
+        "--json", "form", flag_value="json", help="Short for --format json.", allow_from_autoenv=False
+    )(command)
     return click.option(
         "--format",
         "form",
         type=click.Choice(FORMATS),
         default="table",
         show_default=True,
+        envvar="CIRCUITGRAPH_FORMAT",
+        allow_from_autoenv=False,
         help="How to write the answer.",
     )(command)
 
 
 def quiet_option(command: _Command) -> _Command:
     """Add ``--quiet``."""
-    return click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result and errors.")(command)
+    return click.option(
+        "-q",
+        "--quiet",
+        is_flag=True,
+        envvar="CIRCUITGRAPH_QUIET",
+        allow_from_autoenv=False,
+        help="Say nothing but the result and errors.",
+    )(command)
+
+
+def setting_option(*names: str, setting: str, help: str, **attributes: Any) -> Callable[[_Command], _Command]:
+    """Return an option that overrides a setting, whose variable and place in the settings file it names.
+
+    The variable is read with the settings, so that ``config show`` can tell where a value came from.
+    """
+    text = f"{help} [setting: {setting}, {environment_name(setting)}]"
+    return click.option(*names, setting, help=text, allow_from_autoenv=False, **attributes)
 
 
 def store_option(command: _Command) -> _Command:
     """Add ``--store`` and ``--user``; a password comes from the settings, never from a command line."""
-    command = click.option("--user", help="User name at a store given by URI.")(command)
-    return click.option(
-        "--store", help="'local' for the managed server, or a bolt:// or neo4j:// URI. [setting: store]"
-    )(command)
+    command = setting_option("--user", setting="user", help="User name at a store given by URI.")(command)
+    where = "'local' for the managed server, or a bolt:// or neo4j:// URI."
+    return setting_option("--store", setting="store", help=where)(command)
 
 
 def split_parameter(text: str) -> tuple[str, Any]:
@@ -48,8 +69,6 @@ def split_parameter(text: str) -> tuple[str, Any]:
     click.BadParameter
         There is no ``=`` or no name.
     """
-    import json
-
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise click.BadParameter(f"{text!r} is not name=value, as in -p unit=net/layer:3", param_hint="-p")

