@@ -62,14 +62,15 @@ class _CifarResNet(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        before = 16
-        for stage, width in enumerate((16, 32, 64), start=1):
-            parts = []
-            for place in range(blocks):
-                parts.append(_CifarBlock(before, width, 2 if stage > 1 and place == 0 else 1))
-                before = width
-            setattr(self, f"layer{stage}", nn.Sequential(*parts))
+        self.layer1 = self._stage(16, 16, blocks)
+        self.layer2 = self._stage(16, 32, blocks)
+        self.layer3 = self._stage(32, 64, blocks)
         self.linear = nn.Linear(64, classes)
+
+    @staticmethod
+    def _stage(before: int, width: int, blocks: int) -> nn.Sequential:
+        first = _CifarBlock(before, width, 1 if before == width else 2)
+        return nn.Sequential(first, *(_CifarBlock(width, width, 1) for _ in range(blocks - 1)))
 
     def forward(self, x: torch.Tensor) -> Any:
         x = F.relu(self.bn1(self.conv1(x)))

@@ -35,7 +35,6 @@ from importers.linear_ops import (
     Flatten,
     Gather,
     GlobalPool,
-    Input,
     LinearGraph,
     Node,
     Pool,
@@ -159,13 +158,13 @@ class Expansion:
     def expand_layer(self, target: str) -> tuple[NDArray[np.float32], list[NewBlock]]:
         """Compute the bias of a layer, (unit,), and all blocks of kernels into it."""
         value = self._sweep(target, plan=False)
-        assert value.bias is not None
+        bias = np.zeros(self.graph.nodes[target].shape[0]) if value.bias is None else value.bias
         blocks = [
             block
             for source, paths in value.paths.items()
             for block in _blocks(paths, self.layers[source], self.layers[target])
         ]
-        return value.bias.astype(np.float32), blocks
+        return bias.astype(np.float32), blocks
 
     def _sweep(self, target: str, *, plan: bool) -> _Value:
         """Carry the ways of all sources forward to the target, freeing each tensor's after its last use."""
@@ -213,7 +212,9 @@ class Expansion:
     ) -> _Value:
         try:
             if fold is not None:
-                return self._folded(self.graph.nodes[fold], node, values[0], plan=plan)
+                conv, norm = self.graph.nodes[fold].op, node.op
+                if isinstance(conv, Conv) and isinstance(norm, Scale):
+                    return _folded(conv, norm, values[0], plan=plan)
             return self._apply(node, values, own, plan=plan)
         except UnsupportedOperationError as error:
             raise UnsupportedOperationError(
@@ -247,19 +248,9 @@ class Expansion:
         if isinstance(op, Flatten):
             bias = None if plan else np.zeros(len(op.order))
             return _Value({s: ways.flatten(p, op.order) for s, p in values[0].paths.items()}, bias)
-        assert isinstance(op, (Unsupported, Input))
-        reason, remedy = (op.reason, op.remedy) if isinstance(op, Unsupported) else ("a second input", "")
-        raise UnsupportedOperationError(reason, hint=remedy)
-
-    def _folded(self, conv: Node, norm: Node, value: _Value, *, plan: bool) -> _Value:
-        assert isinstance(conv.op, Conv)
-        assert isinstance(norm.op, Scale)
-        if plan:
-            return _convolved(conv.op, conv.op.weight, None, value, plan=True)
-        gain, shift = norm.op.gain, norm.op.shift
-        weight = conv.op.weight.astype(np.float64) * gain[:, None, None, None]
-        bias = shift if conv.op.bias is None else conv.op.bias.astype(np.float64) * gain + shift
-        return _convolved(conv.op, weight, bias, value, plan=False)
+        if isinstance(op, Unsupported):
+            raise UnsupportedOperationError(op.reason, hint=op.remedy)
+        raise TypeError(f"no rule for {type(op).__name__}")
 
     def _activated(self, node: Node, op: Activation, value: _Value, own: frozenset[str]) -> _Value:
         paths = value.paths
@@ -293,6 +284,15 @@ class Expansion:
                         f"the limit is {self.max_block_bytes:,}.",
                         hint=f"Allow more with --max-block {size}, or take layers in between with --units activations.",
                     )
+
+
+def _folded(conv: Conv, norm: Scale, value: _Value, *, plan: bool) -> _Value:
+    """Carry a value through a convolution with the batch norm after it."""
+    if plan:
+        return _convolved(conv, conv.weight, None, value, plan=True)
+    weight = conv.weight.astype(np.float64) * norm.gain[:, None, None, None]
+    bias = norm.shift if conv.bias is None else conv.bias.astype(np.float64) * norm.gain + norm.shift
+    return _convolved(conv, weight, bias, value, plan=False)
 
 
 def _convolved(
@@ -360,7 +360,6 @@ def _blocks(paths: Paths, up: str, down: str) -> Iterator[NewBlock]:
 
 
 def _block(piece: Piece, paths: Paths, up: str, down: str, approximations: tuple[str, ...]) -> NewBlock:
-    assert piece.kernel is not None
     form: Form
     if paths.kind == "global":
         form = "global"
@@ -378,7 +377,7 @@ def _block(piece: Piece, paths: Paths, up: str, down: str, approximations: tuple
         down=down,
         row_start=piece.start,
         form=form,
-        kernels=np.ascontiguousarray(piece.kernel, dtype=np.float32),
+        kernels=np.ascontiguousarray(piece.weights, dtype=np.float32),
         offset=piece.offset,
         stride=paths.stride,
         up_channels=None if piece.up is None else piece.up.astype(np.int32),

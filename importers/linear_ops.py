@@ -66,7 +66,7 @@ class Conv:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """``gain * x + shift`` channel by channel: batch norm in use, arithmetic with constants; (channel,) float64 each."""
+    """``gain * x + shift`` channel by channel, (channel,) each: batch norm in use, arithmetic with constants."""
 
     gain: NDArray[np.float64]
     shift: NDArray[np.float64]
@@ -116,7 +116,7 @@ class Gather:
 
 @dataclass(frozen=True, slots=True)
 class Flatten:
-    """A map laid out as a vector: entry f is the input's flat ``(channel, row, col)`` entry ``order[f]``, -1 for zero."""
+    """A map laid out as a vector: entry f is the map's flat ``(channel, row, col)`` entry ``order[f]``, -1 for zero."""
 
     order: NDArray[np.int64]
 

@@ -354,15 +354,14 @@ class _Builder:
         if x.index is None:
             return x.base
         if x.settled is None:
-            x.settled = self._moved(x, node)
+            x.settled = self._moved(x, x.index, node)
         return x.settled
 
-    def _moved(self, x: Traced, node: fx.Node) -> str:
-        assert x.index is not None
+    def _moved(self, x: Traced, moved: torch.Tensor, node: fx.Node) -> str:
         base = self.nodes[x.base]
         if len(x.shape) not in (1, 3):
             raise UnsupportedOperationError(f"its input has the shape {x.shape} without the batch")
-        index = x.index.numpy().astype(np.int64)
+        index = moved.numpy().astype(np.int64)
         is_same = index.size == int(np.prod(base.shape)) and np.array_equal(index.ravel(), np.arange(index.size))
         if is_same and _map_shape(x.shape) == base.shape:
             return x.base
@@ -373,7 +372,7 @@ class _Builder:
         return self._add(maker, op, [x.base], _map_shape(x.shape), x.shape).base
 
     def _outputs(self, node: fx.Node) -> list[str]:
-        found = [value for value in _traced(fx.node.map_arg(node.args, lambda n: self.values[n]))]
+        found = _traced(fx.node.map_arg(node.args, lambda n: self.values[n]))
         if not found:
             raise TraceError(f"tracing {type(self.module).__name__}: its output does not depend on its input.")
         # a flattened map as the output is the map itself
@@ -420,13 +419,13 @@ class _Builder:
             said.extend((call.path, node, call) for call in reversed(returned.get(node, [])))
         totals, seen = Counter(path for path, _, _ in said), Counter[str]()
         names: dict[str, list[Name]] = {name: [] for name in kept}
-        for path, node, call in said:
+        for path, node, own_call in said:
             label = f"{path}#{seen[path]}" if totals[path] > 1 else path
             seen[path] += 1
             value = self.made.get(node)
             tensor = None if value is None else self._alias(value)
             if tensor in names:
-                kind = self._kind(call, tensor, node)
+                kind = self._kind(own_call, tensor, node)
                 names[tensor].append(Name(re.sub(r"[^A-Za-z0-9_.#\-]", "_", label), kind))
         return {name: tuple(dict.fromkeys(found)) for name, found in names.items()}
 

@@ -12,6 +12,7 @@ The convention is that of `circuitgraph.records.NewBlock`:
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -77,6 +78,13 @@ class Piece:
     after: NDArray[np.float32] | None = None
 
     @property
+    def weights(self) -> NDArray[np.float32]:
+        """The kernel of a piece that is no plan."""
+        if self.kernel is None:
+            raise TypeError("a plan has no weights")
+        return self.kernel
+
+    @property
     def stop(self) -> int:
         """One past the last row."""
         return self.start + self.rows
@@ -134,9 +142,8 @@ def _magnitude(piece: Piece) -> Floats:
     """Return the gross weights of a piece."""
     if piece.gross is not None:
         return piece.gross
-    assert piece.kernel is not None
     cells = piece.window[0] * piece.window[1]
-    flat = np.abs(piece.kernel).reshape(*piece.kernel.shape[:-2], cells)
+    flat = np.abs(piece.weights).reshape(*piece.weights.shape[:-2], cells)
     return flat[..., 0] if cells == 1 else flat @ np.ones(cells, dtype=np.float32)
 
 
@@ -171,8 +178,7 @@ def _merge(pieces: Sequence[Piece], up_count: int, rows: int) -> Piece:
     gross = np.zeros((rows, up_count), dtype=np.float32) if depth else None
     for piece in pieces:
         full = dense(piece, up_count)
-        assert full.kernel is not None
-        kernel[full.start : full.stop] = lay_on_window(full.kernel, full.offset, offset, window)
+        kernel[full.start : full.stop] = lay_on_window(full.weights, full.offset, offset, window)
         if gross is not None:
             gross[full.start : full.stop] = _magnitude(full)
     return Piece(0, rows, offset, window, kernel, gross=gross, depth=depth, passed=passed)
@@ -248,7 +254,8 @@ def _compose_diagonal(
     if len(np.unique(up[valid])) == len(valid):
         out[:, up[valid]] = product[:, valid]
     else:
-        np.add.at(out, (slice(None), up[valid]), product[:, valid])
+        for mid_channel in valid:
+            out[:, up[mid_channel]] += product[:, mid_channel]
     return out
 
 
@@ -257,12 +264,11 @@ def _conv_piece(
 ) -> tuple[NDArray[np.float32], Floats | None]:
     """Compose the columns of a convolution that read `piece` with it; the kernel and, if wanted, its gross."""
     down, _, *taps = weight.shape
-    assert piece.kernel is not None
     wants_gross = piece.depth > 0 or piece.gross is not None or (piece.up is not None and piece.window != (1, 1))
     gross: Floats | None = None
     if piece.up is None:
         shaped = weight.reshape(groups, down // groups, -1, *taps)
-        kernel = piece.kernel.reshape(groups, -1, *piece.kernel.shape[1:])
+        kernel = piece.weights.reshape(groups, -1, *piece.weights.shape[1:])
         out = _compose_dense(shaped, kernel, step).reshape(
             down, up_count, *_grown(piece.window, (taps[0], taps[1]), step)
         )
@@ -275,7 +281,7 @@ def _conv_piece(
     for group in range(groups):
         own_weight = weight[group * each : (group + 1) * each]
         rows = slice(group * mid, (group + 1) * mid)
-        parts.append(_compose_diagonal(own_weight, piece.kernel[rows], piece.up[rows], up_count, step))
+        parts.append(_compose_diagonal(own_weight, piece.weights[rows], piece.up[rows], up_count, step))
         if wants_gross:
             reach = np.abs(own_weight).reshape(each, mid, -1).sum(axis=2)[..., None, None]
             magnitude = _magnitude(piece)[rows][:, None, None].astype(np.float32)
@@ -531,7 +537,7 @@ def add_paths(parts: Sequence[Paths]) -> Paths:
     pieces = [piece for paths in parts for piece in paths.pieces]
     bounds = sorted({p.start for p in pieces} | {p.stop for p in pieces})
     summed = []
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in itertools.pairwise(bounds):
         covering = [p.cut(start, stop) for p in pieces if p.start < stop and start < p.stop]
         if covering:
             summed.append(_sum_pieces(covering, _columns(first)))
@@ -553,9 +559,8 @@ def _sum_pieces(pieces: Sequence[Piece], up_count: int) -> Piece:
     shape = (first.rows, *window) if is_diagonal else (first.rows, up_count, *window)
     kernel = np.zeros(shape, dtype=np.float32)
     for piece in pieces:
-        assert piece.kernel is not None
         top, left = piece.offset[0] - offset[0], piece.offset[1] - offset[1]
-        kernel[..., top : top + piece.window[0], left : left + piece.window[1]] += piece.kernel
+        kernel[..., top : top + piece.window[0], left : left + piece.window[1]] += piece.weights
     gross = sum((_magnitude(p) for p in pieces), start=np.float32(0)) if depth else None
     return Piece(first.start, first.rows, offset, window, kernel, up, gross, depth, passed)  # type: ignore[arg-type]
 

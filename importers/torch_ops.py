@@ -444,7 +444,21 @@ REPLAYED_FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
     operator.getitem: operator.getitem,
 }
 REPLAYED_METHODS: frozenset[str] = frozenset(
-    ["flatten", "reshape", "view", "permute", "transpose", "squeeze", "unsqueeze", "chunk", "split", "unbind", "narrow", "select", "flip"]
+    [
+        "flatten",
+        "reshape",
+        "view",
+        "permute",
+        "transpose",
+        "squeeze",
+        "unsqueeze",
+        "chunk",
+        "split",
+        "unbind",
+        "narrow",
+        "select",
+        "flip",
+    ]
 )
 REPLAYED_MODULES: Mapping[type[nn.Module], Callable[..., Any]] = {
     nn.Flatten: lambda module, input: torch.flatten(input, module.start_dim, module.end_dim),

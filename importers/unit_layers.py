@@ -111,8 +111,8 @@ def choose_unit_layers(
     unknown = [name for tensor, name in own_names.items() if tensor not in chosen]
     if unknown:
         raise MappingError(
-            f"naming the layers of {network}: {given[unknown[0]]!r}, to be called {unknown[0]!r}, is not a layer of units "
-            f"by the rule {rule!r}.",
+            f"naming the layers of {network}: {given[unknown[0]]!r}, to be called {unknown[0]!r}, is not a "
+            f"layer of units by the rule {rule!r}.",
             hint="Leave it out of the mapping's [layers], or name the layers with --units.",
         )
     return _named(graph, network, order, own_names), rule
@@ -239,7 +239,7 @@ def _named(graph: LinearGraph, network: str, order: Sequence[str], given: dict[s
                 Layer(
                     uid=f"{network}/{main[tensor]}",
                     index=place,
-                    kind=_kind(graph, node),
+                    kind=_kind(node),
                     unit_count=node.shape[0],
                     size=node.shape[1:],
                     stride=stride,
@@ -268,7 +268,7 @@ def _main_name(graph: LinearGraph, tensor: str) -> str:
     return (functions or [name.path for name in names] or ["output"])[0]
 
 
-def _kind(graph: LinearGraph, node: Node) -> LayerKind:
+def _kind(node: Node) -> LayerKind:
     if node.name == "input":
         return "input"
     if isinstance(node.op, Activation):

@@ -158,11 +158,12 @@ def _load_weights_only(path: Path) -> Any:
         np.dtype,
         np.ndarray,
         argparse.Namespace,
-        *(getattr(np._core.multiarray, name) for name in ("scalar", "_reconstruct")),
+        np.float64(0).__reduce__()[0],
+        np.zeros(0).__reduce__()[0],
         *{type(np.dtype(code)) for code in ("f8", "f4", "f2", "i8", "i4", "u1", "?")},
     ]
     try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(harmless):  # type: ignore[no-untyped-call]
+        with warnings.catch_warnings(), torch.serialization.safe_globals(harmless):
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -170,7 +171,8 @@ def _load_weights_only(path: Path) -> Any:
         if "Weights only load failed" in str(error) and asked:
             name = next(group for group in asked.groups() if group)
             raise UnsafeFileError(
-                f"reading weights: {path.name} is a pickle that asks for {name}, which could run code; nothing was run.",
+                f"reading weights: {path.name} is a pickle that asks for {name}, which could run code; "
+                "nothing was run.",
                 hint="Where you trust it, save only its weights: torch.save(model.state_dict(), 'weights.pth').",
             ) from None
         raise

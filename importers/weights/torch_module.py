@@ -196,7 +196,7 @@ def write_bundle(
             "max_pool": max_pool,
             **(options or {}),
         },
-        approximations=tuple([*(_in_words(token) for token in approximations), *graph.notes]),
+        approximations=(*(_in_words(token) for token in approximations), *graph.notes),
         title=title,
         reference=reference,
     )

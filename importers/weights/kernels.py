@@ -1,0 +1,175 @@
+"""Kernels in npz, safetensors, JSON or a checkpoint, put onto a named architecture."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.errors import MappingError, ShapeError
+from circuitgraph.ids import slugify
+from circuitgraph.progress import SILENT, Progress
+from importers.expand import MAX_BLOCK_BYTES, MaxPoolRule
+from importers.linear_ops import MapShape
+from importers.weights.checkpoint import check_finite, read_tensors
+from importers.weights.mapping import KernelMapping, find_mapping, read_mapping
+from importers.weights.torch_module import Architecture, build_architecture, load_tensors, write_bundle
+
+__all__ = ["import_kernels"]
+
+_SHOWN = 5
+
+
+def import_kernels(
+    path: str | Path,
+    *,
+    out: str | Path,
+    arch: str | None = None,
+    mapping: str | Path | None = None,
+    network: str | None = None,
+    input_shape: Sequence[int] | None = None,
+    units: str | Sequence[str] = "auto",
+    max_pool: MaxPoolRule = "avg",
+    max_block_bytes: int = MAX_BLOCK_BYTES,
+    replace: bool = False,
+    progress: Progress = SILENT,
+) -> Bundle:
+    """Expand the kernels of a file on a named architecture and write them as a bundle.
+
+    Parameters
+    ----------
+    path
+        ``.npz``, ``.safetensors``, ``.json`` or a torch checkpoint.
+    out
+        Where the bundle is to stand, by custom ``NAME.circuit``.
+    arch
+        A torchvision name or ``package.module:factory``; by default the mapping's.
+    mapping
+        A mapping file (`importers.weights.mapping`) or the name of one that ships. By default the one that ships
+        for `arch` and fits the names in the file, else none: then the names are the architecture's own.
+    network
+        The network's id; by default the mapping's, else the architecture's name.
+    input_shape
+        (channel, row, col); by default the mapping's, else the architecture's.
+    units, max_pool, max_block_bytes, replace
+        As for `importers.import_torch`.
+
+    Returns
+    -------
+    Bundle
+        Opened.
+
+    Raises
+    ------
+    MappingError
+        The file and the architecture do not fit; the message names a tensor and both counts.
+    ShapeError
+        A tensor has another shape than the architecture's, or the shape of the input is not known.
+    CircuitGraphError
+        All that `importers.import_torch` raises.
+    """
+    tensors = read_tensors(path)
+    source = Path(path).name
+    if mapping is not None:
+        chosen = read_mapping(mapping)
+        chosen = chosen if arch is None else chosen.model_copy(update={"architecture": arch})
+    elif arch is not None:
+        chosen = find_mapping(arch, tensors)
+    else:
+        raise MappingError(
+            f"importing {source}: it does not say which architecture its kernels are of.",
+            hint="Name it with --arch, for example --arch squeezenet1_0, or give a --mapping.",
+        )
+    made = build_architecture(chosen.architecture, chosen.kwargs)
+    check_finite(tensors, source)
+    module = load_tensors(made, _fitted(chosen, made, tensors, source), source)
+    options: dict[str, Any] = {"layout": chosen.layout}
+    if chosen.input_channels:
+        options["input_channels"] = chosen.input_channels
+    if chosen.flatten:
+        options["flatten"] = {key: how.order for key, how in chosen.flatten.items()}
+    if chosen.kwargs:
+        options["kwargs"] = dict(chosen.kwargs)
+    return write_bundle(
+        module,
+        out=out,
+        network=network or chosen.network or slugify(made.short_name),
+        architecture=made.name,
+        source=source,
+        input_shape=_input_shape(input_shape, chosen, made),
+        importer="kernels",
+        units=units,
+        names=dict(chosen.layers) if units == "auto" else {},
+        max_pool=max_pool,
+        max_block_bytes=max_block_bytes,
+        options=options,
+        title=chosen.title,
+        reference=chosen.reference,
+        replace=replace,
+        progress=progress,
+    )
+
+
+def _input_shape(given: Sequence[int] | None, mapping: KernelMapping, made: Architecture) -> MapShape:
+    shape = tuple(given) if given is not None else mapping.input_shape or made.input_shape
+    if shape is None or len(shape) != 3:
+        raise ShapeError(
+            f"importing onto {made.name}: the shape of its input is not known.",
+            hint="Give it as channels x rows x columns: --input 3x32x32",
+        )
+    return (int(shape[0]), int(shape[1]), int(shape[2]))
+
+
+def _fitted(
+    mapping: KernelMapping, made: Architecture, tensors: Mapping[str, NDArray[Any]], source: str
+) -> dict[str, NDArray[Any]]:
+    """Bring the file's arrays to the architecture's names and axes, or say which does not fit."""
+    own = made.module.state_dict()
+    keys = {tensor: mapping.key(tensor) for tensor in tensors}
+    unknown = [tensor for tensor, key in keys.items() if key not in own]
+    missing = [key for key in own if key not in keys.values() and not key.endswith("num_batches_tracked")]
+    if unknown or missing:
+        parts = []
+        if unknown:
+            close = difflib.get_close_matches(keys[unknown[0]], list(own), n=1)
+            said = f" (did you mean {close[0]}?)" if close else ""
+            parts.append(
+                f"{len(unknown)} of {len(tensors)} tensors have no place in it: {_some(unknown)}; "
+                f"{unknown[0]} would be {keys[unknown[0]]}{said}"
+            )
+        if missing:
+            parts.append(f"{len(missing)} of its parameters have no tensor: {_some(missing)}")
+        raise MappingError(
+            f"importing {source} onto {made.name}: {'; '.join(parts)}.",
+            hint="Name the right architecture with --arch, or say how the names fit in a --mapping file.",
+        )
+    twice = [key for key in keys.values() if list(keys.values()).count(key) > 1]
+    if twice:
+        same = [tensor for tensor, key in keys.items() if key == twice[0]]
+        raise MappingError(f"importing {source} onto {made.name}: {' and '.join(same)} are both {twice[0]}.")
+    fitted = {keys[tensor]: mapping.fitted(keys[tensor], values) for tensor, values in tensors.items()}
+    for tensor, key in keys.items():
+        have, want = fitted[key].shape, tuple(own[key].shape)
+        if have != want:
+            raise MappingError(
+                f"importing {source} onto {made.name}: {_difference(tensor, key, have, want)}.",
+                hint="The file may come from another architecture; name it with --arch. "
+                "Another order of axes is said in a --mapping file: layout = 'HWIO'.",
+            )
+    return fitted
+
+
+def _difference(tensor: str, key: str, have: tuple[int, ...], want: tuple[int, ...]) -> str:
+    if len(have) == len(want) and len(have) >= 2 and have[1] != want[1] and have[2:] == want[2:]:
+        return f"{tensor} has {have[1]} inputs, but {key} takes {want[1]}"
+    if len(have) == len(want) and have[0] != want[0] and have[1:] == want[1:]:
+        return f"{tensor} has {have[0]} units, but {key} has {want[0]}"
+    return f"{tensor} is {'x'.join(map(str, have))}, but {key} is {'x'.join(map(str, want))}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f", ... and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
