@@ -61,7 +61,7 @@ def _summarise_chunk(kernels: NDArray[np.float64], anchor: tuple[float, float]) 
     at_row, at_col = rows == anchor[0], cols == anchor[1]
     if at_row.any() and at_col.any():
         centre = kernels[:, int(anchor[0]), int(anchor[1])]
-    peak = magnitude.reshape(len(kernels), -1).argmax(axis=1)
+    peak = magnitude.reshape(len(kernels), len(rows) * len(cols)).argmax(axis=1)
     peak_row = peak // kernels.shape[2] - int(np.floor(anchor[0]))
     peak_col = peak % kernels.shape[2] - int(np.floor(anchor[1]))
     silent = l1 == 0

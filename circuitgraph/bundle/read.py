@@ -408,7 +408,7 @@ class Bundle:
             yield self.path / name
         except CircuitGraphError:
             raise
-        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleCorruptError(
                 f"reading {self.path / name}: {str(error).splitlines()[0] if str(error) else 'it is damaged'}.",
                 hint=_AGAIN,
@@ -466,7 +466,7 @@ def _read_manifest(path: Path) -> fmt.Manifest:
             )
         manifest = fmt.Manifest(**content)
         expected = fmt.manifest_sha256(content)
-    except (ValidationError, ValueError, TypeError, OSError) as error:
+    except (ValidationError, ValueError, TypeError, RecursionError, OSError) as error:
         if isinstance(error, BundleError):
             raise
         raise BundleCorruptError(
