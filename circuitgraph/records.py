@@ -113,7 +113,9 @@ class NetworkInfo(_Record):
     input_shape: tuple[int, int, int] = Field(description="(channel, row, col)")
     importer: str
     options: Mapping[str, Any] = {}
-    approximations: tuple[str, ...] = Field((), description="everything that was linearised or dropped, in words")
+    approximations: tuple[str, ...] = Field(
+        default=(), description="everything that was linearised or dropped, in words"
+    )
     title: str = ""
     reference: str = ""
 

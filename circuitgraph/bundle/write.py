@@ -92,6 +92,7 @@ class BundleWriter:
         self._replace = replace
         self._progress = progress
         self._by_uid = {layer.uid: layer for layer in layers}
+        _check_name(self.path)
         self._partial = self.path.with_name(self.path.name + ".partial")
         self._lock = FileLock(self.path.with_name(self.path.name + ".lock"), timeout=0)
         self._families: tuple[Family, ...] = ()
@@ -485,6 +486,24 @@ def _check_member(unit: str, layers: dict[str, Layer]) -> None:
     if layer is None:
         raise UnknownLayerError(f"family member {unit}: there is no layer {uid.layer_id}.")
     check_channel(uid, layer)
+
+
+def _check_name(path: Path) -> None:
+    """Refuse a path that cannot name a folder, before anything is made of it."""
+    try:
+        if not path.name:
+            raise ValueError("it has no name of its own")
+        path.with_name(path.name + ".partial").lstat()
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        if isinstance(error, NotADirectoryError):
+            return
+        fact = error.strerror if isinstance(error, OSError) else error
+        raise BundleError(
+            f"writing {str(path)[:120]!r}: no bundle can have that path ({fact}).",
+            hint="Give another --out, as in --out NAME.circuit.",
+        ) from error
 
 
 def _old(path: Path) -> Path:

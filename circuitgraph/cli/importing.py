@@ -50,7 +50,7 @@ def _json_object(ctx: click.Context, param: click.Parameter, value: str | None) 
     return found
 
 
-_OUT = click.option("-o", "--out", type=click.Path(path_type=Path), help="Where the bundle goes. [NETWORK.circuit]")
+_OUT = click.option("-o", "--out", type=click.Path(path_type=Path), help="Where the bundle goes. [NAME.circuit]")
 _NETWORK = click.option("--network", help="Id of the network in the graph, stable and short.")
 _UNITS = click.option(
     "--units",
@@ -151,10 +151,7 @@ def torch_(
     _report(bundle)
 
 
-@import_.command(
-    epilog="Example: circuitgraph import kernels squeezenet_v1.0_pruned.npz --arch squeezenet1_0 "
-    "--mapping caffe-squeezenet"
-)
+@import_.command(epilog="Example: circuitgraph import kernels squeezenet_v1.0_pruned.npz --arch squeezenet1_0")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--arch", help="Architecture: a name of torchvision's zoo, or package.module:factory. [the mapping's]")
 @click.option("--mapping", help="A mapping file (TOML), or the name of one that ships. [found by --arch]")

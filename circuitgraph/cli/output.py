@@ -39,12 +39,19 @@ JSON_VERSION = 1
 _GAP = "  "
 _FOLD = 24
 
-_stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+_LONGEST_LINE = 2000
+
+_stderr = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def say(text: str) -> None:
-    """Write a line to stderr."""
-    _stderr.print(text, markup=False)
+    """Write lines to stderr; what a terminal would obey is shown as a mark, and a line of a megabyte is cut."""
+    _stderr.print("\n".join(_shown(line) for line in text.splitlines()))
+
+
+def _shown(line: str) -> str:
+    plain = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
+    return plain if len(plain) <= _LONGEST_LINE else f"{plain[:_LONGEST_LINE]}... ({len(plain):,} characters)"
 
 
 def show_rows(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], form: str, *, name: str = "rows") -> None:

@@ -20,7 +20,13 @@ __all__ = ["load", "query"]
 @click.option(
     "--edges", default="auto", show_default=True, help="auto, all, or top:K by l2 per target and source layer."
 )
-@click.option("--way", type=click.Choice(["auto", "bulk", "append"]), default="auto", show_default=True)
+@click.option(
+    "--way",
+    type=click.Choice(["auto", "bulk", "append"]),
+    default="auto",
+    show_default=True,
+    help="In bulk while offline, or appended to what is there.",
+)
 @click.option("--replace", is_flag=True, help="Replace other weights under the same network id.")
 @quiet_option
 def load(
