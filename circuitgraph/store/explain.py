@@ -28,6 +28,7 @@ _PROCEDURES = frozenset(
         "db.index.vector.querynodes",
     }
 )
+_HINT = "Only reading is allowed here; data come in through `circuitgraph load`."
 _REFUSED_PREFIXES = ("Show", "Terminate", "LoadCSV", "Create", "Drop", "Alter", "Set", "Remove", "Delete", "Merge")
 
 
@@ -49,17 +50,16 @@ def check_plan(query_type: str | None, plan: dict[str, Any] | None) -> dict[str,
         It writes, changes the schema, reads a file or an address, calls a procedure that is not known
         to only read, or looks at or ends what others run.
     """
-    hint = "Only reading is allowed here; data come in through `circuitgraph load`."
-    if query_type != "r" or plan is None:
-        raise QueryRefusedError("the query was not run: the server plans it as more than reading.", hint=hint)
     for operator, details in plan_operators(plan):
         if operator.startswith("ProcedureCall"):
-            name = details.partition("(")[0].strip().lower()
-            if name not in _PROCEDURES:
+            name = details.partition("(")[0].strip()
+            if name.lower() not in _PROCEDURES:
                 raise QueryRefusedError(
-                    f"the query was not run: procedure {details.partition('(')[0] or '(unnamed)'} is not on the list.",
+                    f"the query was not run: procedure {name or '(unnamed)'} is not on the list.",
                     hint="Allowed are " + ", ".join(sorted(_PROCEDURES)) + ".",
                 )
         elif operator.startswith(_REFUSED_PREFIXES):
-            raise QueryRefusedError(f"the query was not run: its plan has the step {operator}.", hint=hint)
+            raise QueryRefusedError(f"the query was not run: its plan has the step {operator}.", hint=_HINT)
+    if query_type != "r" or plan is None:
+        raise QueryRefusedError("the query was not run: the server plans it as more than reading.", hint=_HINT)
     return plan

@@ -19,6 +19,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,9 @@ import psutil
 
 from circuitgraph.store.conf import DIRECTORIES
 
-__all__ = ["Home", "Homes", "is_same_process", "process_mark", "write_private"]
+__all__ = ["Home", "Homes", "is_same_process", "process_mark", "wait_for_end", "write_private"]
+
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class Homes:
                 if orphan is not None:
                     with suppress(psutil.Error):
                         orphan.kill()
-                        orphan.wait(10)
+                        wait_for_end(orphan, 10)
                 shutil.rmtree(path, ignore_errors=True)
 
     def _worker(self, path: Path) -> psutil.Process | None:
@@ -159,6 +162,27 @@ def is_same_process(mark: object) -> psutil.Process | None:
         return process if is_same and process.status() != psutil.STATUS_ZOMBIE else None
     except (psutil.Error, ValueError):
         return None
+
+
+def wait_for_end(process: psutil.Process, timeout_s: float) -> None:
+    """Wait until a process has ended, whether or not the one that started it has taken note.
+
+    Raises
+    ------
+    psutil.TimeoutExpired
+        It has not.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            process.wait(_POLL_S)
+            return
+        except psutil.TimeoutExpired:
+            # nobody but its parent can take away what is left of it
+            if is_same_process({"pid": process.pid, "started": process.create_time()}) is None:
+                return
+            if time.monotonic() > deadline:
+                raise
 
 
 def write_private(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -45,10 +46,14 @@ except ModuleNotFoundError as error:
 
 from circuitgraph.store.server import ManagedServer
 
-__all__ = ["Store"]
+__all__ = ["Store", "foreign_errors"]
+
+# what the driver logs of a lost connection is said by our own error; who asks for its log still has it
+logging.getLogger("neo4j").addHandler(logging.NullHandler())
 
 _CONNECT_TIMEOUT_S = 10.0
 _RETRY_S = 15.0
+_SCHEMES = ("bolt://", "bolt+s://", "bolt+ssc://", "neo4j://", "neo4j+s://", "neo4j+ssc://")
 _LOST = (ServiceUnavailable, SessionExpired)
 # what the driver raises for a value that Bolt has no type for
 _UNSENDABLE = (TypeError, ValueError, OverflowError)
@@ -157,7 +162,9 @@ class Store:
 
     def check_connection(self) -> None:
         """Raise `StoreUnavailableError` or `StoreAuthError` if the database does not answer."""
-        with foreign_errors("connecting"):
+        place = "the managed server" if self.server else self.settings.store
+        user = self.server.user if self.server else self.settings.user
+        with foreign_errors(f"connecting to {place} as {user!r}"):
             self.driver.verify_connectivity()
 
     def session(self, *, write: bool = False) -> neo4j.Session:
@@ -282,6 +289,8 @@ class Store:
 
 
 def _driver(uri: str, user: str, password: str) -> neo4j.Driver:
+    if not uri.startswith(_SCHEMES):
+        raise _no_address(uri, f"it begins with none of {', '.join(_SCHEMES)}")
     try:
         return neo4j.GraphDatabase.driver(
             uri,
@@ -293,10 +302,14 @@ def _driver(uri: str, user: str, password: str) -> neo4j.Driver:
             user_agent="circuitgraph",
         )
     except (ConfigurationError, ValueError, DriverError) as error:
-        raise StoreUnavailableError(
-            f"{uri!r} is not the address of a database ({error}).",
-            hint="Use --store local, or a URI as in --store bolt://HOST:7687",
-        ) from error
+        raise _no_address(uri, str(error)) from error
+
+
+def _no_address(uri: str, why: str) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        f"{uri!r} is not the address of a database: {why}.",
+        hint="Use --store local, or a URI as in --store bolt://HOST:7687",
+    )
 
 
 @contextmanager
@@ -347,9 +360,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Node):
         return {"labels": sorted(value.labels), **{k: _plain(v) for k, v in value.items()}}
     if isinstance(value, Relationship):
-        ends = {
-            f"{end}": node.get("uid") for end, node in (("start", value.start_node), ("end", value.end_node)) if node
-        }
+        # an end that the query did not return comes without properties
+        both = (("start", value.start_node), ("end", value.end_node))
+        ends = {name: node["uid"] for name, node in both if node is not None and "uid" in node}
         return {"type": value.type, **ends, **{k: _plain(v) for k, v in value.items()}}
     if isinstance(value, GraphPath):
         return {

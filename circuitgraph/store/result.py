@@ -19,7 +19,8 @@ class Result:
         Names of the columns, in order.
     rows
         One dict a row. Nodes and relationships come as dicts of their properties, with
-        ``"labels"`` or ``"type"`` beside them.
+        ``"labels"`` or ``"type"`` beside them; of a relationship ``"start"`` and ``"end"`` are the uids of
+        those of its ends which the query returns too.
     is_cut
         Whether there were more rows than `limit`.
     notes

@@ -37,7 +37,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from circuitgraph.store.conf import HOST, server_conf, write_conf
-from circuitgraph.store.homes import Home, Homes, is_same_process, process_mark, write_private
+from circuitgraph.store.homes import Home, Homes, is_same_process, process_mark, wait_for_end, write_private
 
 __all__ = ["AdminResult", "Home", "ManagedServer", "ServerStatus"]
 
@@ -486,10 +486,10 @@ class ManagedServer:
         try:
             process.terminate()
             try:
-                process.wait(_STOP_TIMEOUT_S)
+                wait_for_end(process, _STOP_TIMEOUT_S)
             except psutil.TimeoutExpired:
                 process.kill()
-                process.wait(_STOP_TIMEOUT_S)
+                wait_for_end(process, _STOP_TIMEOUT_S)
         except psutil.NoSuchProcess:
             return
         except psutil.Error as error:

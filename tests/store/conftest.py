@@ -34,3 +34,18 @@ def make_bundle(store: Store, tmp_path: Path, request: pytest.FixtureRequest) ->
     yield make
     for name in names:
         remove_network(store, name)
+
+
+@pytest.fixture(scope="session")
+def own_settings(server_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a second server, for what would be in the way of others: bulk loads and kills."""
+    return server_settings.model_copy(update={"data_dir": tmp_path_factory.mktemp("own")})
+
+
+@pytest.fixture(scope="session")
+def own_store(own_settings: Settings) -> Iterator[Store]:
+    """A store in a database of its own, which no test has begun yet."""
+    with Store.open(settings=own_settings) as opened:
+        yield opened
+    server = ManagedServer(own_settings)
+    server.destroy()

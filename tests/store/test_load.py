@@ -12,7 +12,6 @@ import pytest
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.read import BlockInfo
 from circuitgraph.errors import LoadError, NetworkConflictError, SettingsError
-from circuitgraph.settings import Settings
 from circuitgraph.store import Store
 from circuitgraph.store.append import remove_network
 from circuitgraph.testing.bundles import write_synthetic_bundle
@@ -23,21 +22,16 @@ MakeBundle = Callable[..., Bundle]
 
 @pytest.fixture(scope="module")
 def both(
-    server_settings: Settings, store: Store, tmp_path_factory: pytest.TempPathFactory
+    own_store: Store, store: Store, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Bundle, Store, Store]]:
     """One bundle of every form, appended to the shared database and bulk-imported into another."""
-    folder = tmp_path_factory.mktemp("both")
-    bundle = write_synthetic_bundle(folder / "both.circuit", network="both", with_every_form=True)
-    other = Store.open(settings=server_settings.model_copy(update={"data_dir": folder / "data"}))
-    try:
-        assert [each.way for each in other.load(bundle).loaded] == ["bulk"]
-        assert [each.way for each in store.load(bundle, way="append").loaded] == ["append"]
-        yield bundle, store, other
-    finally:
-        other.close()
-        assert other.server is not None
-        other.server.destroy()
-        remove_network(store, "both")
+    bundle = write_synthetic_bundle(
+        tmp_path_factory.mktemp("both") / "both.circuit", network="both", with_every_form=True
+    )
+    assert [each.way for each in own_store.load(bundle, way="bulk").loaded] == ["bulk"]
+    assert [each.way for each in store.load(bundle, way="append").loaded] == ["append"]
+    yield bundle, store, own_store
+    remove_network(store, "both")
 
 
 def test_append_and_bulk_give_the_same_graph(both: tuple[Bundle, Store, Store]) -> None:
