@@ -164,7 +164,9 @@ class Expansion:
             for source, paths in value.paths.items()
             for block in _blocks(paths, self.layers[source], self.layers[target])
         ]
-        return bias.astype(np.float32), blocks
+        # what is beyond float32 becomes infinite, which the writer refuses by name
+        with np.errstate(over="ignore"):
+            return bias.astype(np.float32), blocks
 
     def _sweep(self, target: str, *, plan: bool) -> _Value:
         """Carry the ways of all sources forward to the target, freeing each tensor's after its last use."""

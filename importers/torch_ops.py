@@ -133,6 +133,9 @@ def _batch_norm(
     if running_mean is None or running_var is None or training:
         raise _refuse("a batch norm without running statistics depends on the batch")
     mean, variance = (to_array(value).astype(np.float64) for value in (running_mean, running_var))
+    if (variance + eps <= 0).any():
+        place = int(np.argmin(variance))
+        raise _refuse(f"its running variance is {variance[place]:g} at [{place}], which no data can give")
     gain = 1 / np.sqrt(variance + eps)
     if weight is not None:
         gain = gain * to_array(weight).astype(np.float64)

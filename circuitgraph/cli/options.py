@@ -74,5 +74,5 @@ def split_parameter(text: str) -> tuple[str, Any]:
         raise click.BadParameter(f"{text!r} is not name=value, as in -p unit=net/layer:3", param_hint="-p")
     try:
         return name, json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return name, value

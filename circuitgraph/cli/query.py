@@ -91,9 +91,11 @@ def query(
     if (cypher is None) == (name is None):
         raise click.UsageError("give Cypher, or --name and the name of a query of the shelf.")
     text = get_query(name).cypher if name else str(cypher)
+    # before a server is started for a parameter that cannot be read
+    values = dict(split_parameter(each) for each in params)
     settings = read_settings(store=store, user=user, row_limit=row_limit, query_timeout_s=query_timeout_s).settings
     with Store.open(settings=settings, progress=show_progress(quiet=True)) as connected:
-        result = connected.query(text, dict(split_parameter(each) for each in params))
+        result = connected.query(text, values)
     show_rows(result.columns, result.rows, form, name="query")
     if result.is_cut:
         say(f"cut at {result.limit} rows, there are more; give --limit.")

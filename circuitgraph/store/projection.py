@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ from circuitgraph.kernels import SCALARS
 from circuitgraph.records import Layer
 from circuitgraph.store.schema import SCHEMA_VERSION
 
-__all__ = ["ALL_EDGES_LIMIT", "EdgesRule", "Projection", "Relation"]
+__all__ = ["ALL_EDGES_LIMIT", "EdgeBatch", "EdgesRule", "Projection", "Relation"]
 
 ALL_EDGES_LIMIT = 5_000_000
 """Up to this many edges of a bundle the rule "auto" puts all of them into the graph."""
@@ -48,7 +49,7 @@ class EdgesRule:
         if text == "auto":
             return cls(_AUTO_TOP)
         head, _, number = text.partition(":")
-        if head == "top" and number.isascii() and number.isdigit() and int(number) > 0:
+        if head == "top" and re.fullmatch("[1-9][0-9]{0,8}", number):
             return cls(int(number))
         raise SettingsError(f"rule of edges {text!r} is not known.", hint="Use auto, all, or top:K, as in top:20.")
 

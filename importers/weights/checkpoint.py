@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import pickletools
 import re
 import warnings
 import zipfile
@@ -38,6 +39,11 @@ MAX_BYTES = 32 * 1024**3
 """The most that the tensors of a file may take."""
 
 _MAX_JSON_BYTES = 1024**3
+# trained weights hardly compress, pruned ones by some tens; deflate reaches a thousand
+_MOST_UNPACKED = 100
+_SMALL_BYTES = 256 * 1024**2
+_MOST_OPCODES = 1_000_000
+_CHECKPOINT_PROTOCOL = 2
 _WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights")
 _CHECKPOINTS = (".pth", ".pt", ".th", ".ckpt", ".bin", ".tar")
 
@@ -69,7 +75,10 @@ def read_tensors(path: str | Path) -> Tensors:
     if not path.exists():
         raise MissingFileError(f"reading weights: {path} does not exist.", hint="Check the path given to --weights.")
     if path.is_dir():
-        raise WeightsError(f"reading weights: {path} is a folder, a file is wanted.")
+        raise WeightsError(
+            f"reading weights: {path} is a folder, a file is wanted.",
+            hint="Give the file of weights in it to --weights.",
+        )
     suffix = path.suffix.lower()
     readers = {".npz": _read_npz, ".npy": _read_npy, ".json": _read_json, ".safetensors": _read_safetensors}
     reader = _read_checkpoint if suffix in _CHECKPOINTS else readers.get(suffix)
@@ -91,14 +100,28 @@ def read_tensors(path: str | Path) -> Tensors:
         raise WeightsError(f"reading weights: {path.name}: {error.strerror}.") from error
     except Exception as error:
         # the readers of these formats raise almost anything on half a file
-        fact = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        fact = _fact(error)
         raise WeightsError(
             f"reading weights: {path.name} ({path.stat().st_size:,} bytes) is cut short or not a {suffix} file: {fact}",
             hint="Fetch it again and compare its size or sha256 with the source's.",
         ) from error
     if not tensors:
-        raise WeightsError(f"reading weights: {path.name} holds no tensors.")
+        raise WeightsError(
+            f"reading weights: {path.name} ({path.stat().st_size:,} bytes) holds no tensors.",
+            hint="Fetch it again and compare its size or sha256 with the source's.",
+        )
     return _without_prefix(tensors)
+
+
+def _fact(error: Exception) -> str:
+    words = str(error).strip()
+    if words.startswith("Weights only load failed"):
+        # torch's advice to load it unsafely is not passed on
+        found = re.search(r"WeightsUnpickler error:\s*(.+)", words)
+        return f"it is no checkpoint of tensors ({found[1] if found else 'torch does not read it'})"
+    if isinstance(error, KeyError) or not words:
+        return f"{type(error).__name__} {words}".strip()
+    return words.splitlines()[0].partition(". This is an internal")[0][:200]
 
 
 def check_finite(tensors: Mapping[str, NDArray[Any]], where: str) -> None:
@@ -148,8 +171,44 @@ def _read_checkpoint(path: Path) -> Tensors:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             _check_sizes(path, [(entry.filename, entry.file_size) for entry in archive.infolist()])
+    else:
+        _refuse_code(path)
     loaded = _load_weights_only(path)
-    return {name: _widened(tensor) for name, tensor in _unwrapped(loaded, path).items()}
+    return {name: _widened(tensor, f"{name} in {path.name}") for name, tensor in _unwrapped(loaded, path).items()}
+
+
+def _refuse_code(path: Path) -> None:
+    """Say which code a pickle that is no checkpoint asks for; torch only says that it cannot read it."""
+    asked = ""
+    words: list[str] = []
+    try:
+        with path.open("rb") as stream:
+            # walks over the opcodes and runs none of them; a checkpoint of tensors begins with protocol 2
+            for place, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+                if place > _MOST_OPCODES:
+                    return
+                if opcode.name == "PROTO" and argument == _CHECKPOINT_PROTOCOL:
+                    return
+                if opcode.name in ("GLOBAL", "INST"):
+                    asked = str(argument).replace(" ", ".")
+                elif opcode.name == "STACK_GLOBAL":
+                    asked = ".".join(words[-2:])
+                elif isinstance(argument, str):
+                    words.append(argument)
+                if asked:
+                    break
+    except Exception:
+        # not a pickle at all; the reader says so
+        return
+    if asked:
+        raise _unsafe(path, asked)
+
+
+def _unsafe(path: Path, asked: str) -> UnsafeFileError:
+    return UnsafeFileError(
+        f"reading weights: {path.name} is a pickle that asks for {asked[:80]}, which could run code; nothing was run.",
+        hint="Where you trust it, save only its weights: torch.save(model.state_dict(), 'weights.pth').",
+    )
 
 
 def _load_weights_only(path: Path) -> Any:
@@ -170,11 +229,7 @@ def _load_weights_only(path: Path) -> Any:
         asked = re.search(r"GLOBAL ([\w.]+)|global:? `?([\w.]+)`? was not|class ([\w.]+)", str(error))
         if "Weights only load failed" in str(error) and asked:
             name = next(group for group in asked.groups() if group)
-            raise UnsafeFileError(
-                f"reading weights: {path.name} is a pickle that asks for {name}, which could run code; "
-                "nothing was run.",
-                hint="Where you trust it, save only its weights: torch.save(model.state_dict(), 'weights.pth').",
-            ) from None
+            raise _unsafe(path, name) from None
         raise
 
 
@@ -194,11 +249,15 @@ def _unwrapped(loaded: Any, path: Path, *, depth: int = 0) -> dict[str, torch.Te
     )
 
 
-def _widened(tensor: torch.Tensor) -> NDArray[Any]:
+def _widened(tensor: torch.Tensor, where: str) -> NDArray[Any]:
     if tensor.is_meta:
-        raise WeightsError("reading weights: a tensor on the meta device has no values.")
+        raise WeightsError(
+            f"reading weights: {where} has no values (it is on the meta device).", hint="Save it with its values."
+        )
     if tensor.is_quantized or tensor.is_complex():
-        raise WeightsError(f"reading weights: a {tensor.dtype} tensor; floats are wanted.")
+        raise WeightsError(
+            f"reading weights: {where} is {tensor.dtype}; floats are wanted.", hint="Save it as float32."
+        )
     if tensor.is_sparse:
         tensor = tensor.to_dense()
     if tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64):
@@ -215,7 +274,7 @@ def _read_safetensors(path: Path) -> Tensors:
             "reading weights: .safetensors files need the package safetensors.",
             hint="pip install 'feature-circuitgraph[torch]'",
         ) from None
-    return {name: _widened(tensor) for name, tensor in load_file(path).items()}
+    return {name: _widened(tensor, f"{name} in {path.name}") for name, tensor in load_file(path).items()}
 
 
 def _check_sizes(path: Path, sizes: list[tuple[str, int]]) -> None:
@@ -224,6 +283,13 @@ def _check_sizes(path: Path, sizes: list[tuple[str, int]]) -> None:
         name, size = max(sizes, key=lambda entry: entry[1])
         raise WeightsError(
             f"reading weights: {path.name} unpacks to {total:,} bytes ({name}: {size:,}), the limit is {MAX_BYTES:,}."
+        )
+    packed = path.stat().st_size
+    if total > max(_SMALL_BYTES, _MOST_UNPACKED * packed):
+        raise WeightsError(
+            f"reading weights: {path.name} has {packed:,} bytes and unpacks to {total:,}, "
+            f"more than {_MOST_UNPACKED} times as many; weights do not.",
+            hint="Where you trust it, write it again uncompressed: numpy.savez('weights.npz', **numpy.load(FILE)).",
         )
 
 
@@ -254,7 +320,7 @@ def _read_array(stream: BinaryIO, path: Path, name: str, size: int) -> NDArray[A
             hint="Save arrays of numbers only.",
         )
     wanted = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if wanted > size:
+    if wanted > size or any(side < 0 for side in shape):
         raise WeightsError(
             f"reading weights: {name} in {path.name} claims the shape {shape}, {wanted:,} bytes, but has {size:,}.",
             hint="Fetch the file again and compare its size or sha256 with the source's.",

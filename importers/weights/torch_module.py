@@ -276,7 +276,8 @@ def _input_shape(given: Sequence[int] | None, made: Architecture) -> MapShape:
     shape = tuple(int(side) for side in given)
     if len(shape) != 3 or min(shape) < 1:
         raise ShapeError(
-            f"importing {made.name}: the input shape {'x'.join(map(str, shape))} has {len(shape)} sides, 3 are wanted.",
+            f"importing {made.name}: the input shape {'x'.join(map(str, shape))} has {len(shape)} sides, "
+            f"the smallest {min(shape, default=0)}; 3 of at least 1 are wanted.",
             hint="Give it as channels x rows x columns: --input 3x32x32",
         )
     return (shape[0], shape[1], shape[2])
@@ -341,15 +342,20 @@ def _from_zoo(name: str, kwargs: Mapping[str, Any], tensors: Mapping[str, NDArra
 
 def _find_factory(path: str) -> Any:
     module_name, _, factory_name = path.partition(":")
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        raise ArchitectureError(
+            f"importing {path}: {module_name!r} is not the name of a Python module.",
+            hint="Name it as PACKAGE.MODULE:FACTORY, for example mymodels.resnet:resnet20.",
+        )
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         # as `python -m` does
         sys.path.insert(0, here)
     try:
         found = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         missing = isinstance(error, ModuleNotFoundError) and (error.name or "") in _parents(module_name)
-        fact = "there is no such module" if missing else f"{type(error).__name__}: {error}"
+        fact = "there is no such module" if missing else _first_line(error)
         raise ArchitectureError(
             f"importing {path}: {module_name}: {fact}.",
             hint=f"Run the command in the folder that holds {module_name.replace('.', os.sep)}.py, or set PYTHONPATH.",
@@ -368,14 +374,19 @@ def _parents(name: str) -> set[str]:
     return {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
 
 
+def _first_line(error: BaseException) -> str:
+    words = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {words[0][:300]}" if words else type(error).__name__
+
+
 def _call(factory: Any, name: str, kwargs: Mapping[str, Any]) -> nn.Module:
     if isinstance(factory, nn.Module):
         return factory
     try:
         built = factory(**kwargs)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ArchitectureError(
-            f"importing {name}: its factory failed with {type(error).__name__}: {error}",
+            f"importing {name}: its factory failed with {_first_line(error)}",
             hint="Arguments for it are given as --kwargs '{\"classes\": 10}'.",
         ) from error
     if not isinstance(built, nn.Module):
