@@ -6,6 +6,7 @@ import csv
 import itertools
 import json
 import math
+import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -230,7 +231,7 @@ def _print_line(
             gap = " " * (widths[place] - cell_len(text))
             padded.append(gap + text if is_number[place] else text + gap)
         shown = _GAP.join(padded).rstrip()
-        click.echo(click.style(shown, bold=True) if is_head else shown)
+        click.echo(click.style(shown, bold=True) if is_head and "NO_COLOR" not in os.environ else shown)
 
 
 def _fold(text: str, width: int) -> list[str]:
