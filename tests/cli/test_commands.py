@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from circuitgraph.cli.main import main
 from tests.bundle import planted
 from tests.cli.running import COMMAND, environment, run
 
@@ -55,12 +56,19 @@ def test_help_and_version_go_to_stdout_with_exit_code_0(folder: Path, arguments:
         ["load"],
     ],
 )
-def test_wrong_usage_is_exit_code_2_with_a_way_on_and_nothing_on_stdout(folder: Path, arguments: list[str]) -> None:
-    done = run(*arguments, cwd=folder)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "Error: " in done.stderr
-    assert "--help" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_wrong_usage_is_exit_code_2_with_a_way_on_and_nothing_on_stdout(
+    folder: Path, arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # in this process, as there are many
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("sys.argv", ["circuitgraph", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    captured = capsys.readouterr()
+    assert (left.value.code, captured.out) == (2, "")
+    assert "Error: " in captured.err
+    assert "--help" in captured.err
+    assert "Traceback" not in captured.err
 
 
 def test_an_error_is_one_message_on_stderr_with_exit_code_1(folder: Path) -> None:

@@ -1,0 +1,68 @@
+"""Ctrl-C in the middle of an import: a real signal, at the same place each time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.cli.running import environment, run
+
+MODULE = """
+import torch
+
+def build():
+    torch.manual_seed(0)
+    layers = []
+    for up, down in ((3, 4), (4, 5), (5, 6), (6, 7)):
+        layers += [torch.nn.Conv2d(up, down, 3, padding=1), torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers)
+"""
+
+# sends the process the signal of Ctrl-C when two layers are done
+INTERRUPTED = """
+import os, signal
+from circuitgraph.bundle import BundleWriter
+from circuitgraph.cli.main import main
+
+real, done = BundleWriter.add_target, []
+
+def add_target(self, *arguments, **named):
+    real(self, *arguments, **named)
+    done.append(1)
+    if len(done) == 2:
+        os.kill(os.getpid(), signal.SIGINT)
+
+BundleWriter.add_target = add_target
+main()
+"""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_interrupted_import_is_exit_code_130_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "mynet.py").write_text(MODULE, encoding="utf-8")
+    fixed = {"SOURCE_DATE_EPOCH": "1700000000"}
+    arguments = ["import", "torch", "mynet:build", "--input", "3x8x8", "--network", "mynet"]
+    stopped = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, *arguments],
+        cwd=tmp_path,
+        env=environment(tmp_path, **fixed),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stopped.returncode == 130, stopped.stderr
+    assert stopped.stdout == ""
+    assert "interrupted; the same command goes on where it was." in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert not (tmp_path / "mynet.circuit").exists()
+    resumed = run(*arguments, cwd=tmp_path, variables=fixed)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on with an interrupted import: 2 of 4 layers done" in resumed.stderr
+    whole = run(*arguments, "--out", "whole.circuit", cwd=tmp_path, variables=fixed)
+    assert whole.returncode == 0, whole.stderr
+    assert contents(tmp_path / "mynet.circuit") == contents(tmp_path / "whole.circuit")
+    assert not list(tmp_path.glob("*.partial*")) + list(tmp_path.glob("*.lock"))
