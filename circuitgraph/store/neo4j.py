@@ -53,6 +53,8 @@ logging.getLogger("neo4j").addHandler(logging.NullHandler())
 
 _CONNECT_TIMEOUT_S = 10.0
 _RETRY_S = 15.0
+# a process of this machine that is gone does not come back by itself
+_LOCAL_RETRY_S = 5.0
 _SCHEMES = ("bolt://", "bolt+s://", "bolt+ssc://", "neo4j://", "neo4j+s://", "neo4j+ssc://")
 _LOST = (ServiceUnavailable, SessionExpired)
 # what the driver raises for a value that Bolt has no type for
@@ -157,7 +159,7 @@ class Store:
             if self.server is None:
                 raise StoreUnavailableError("the store is closed.", hint="Open another with Store.open.")
             self.server.start()
-            self._driver = _driver(self.server.uri, self.server.user, self.server.password())
+            self._driver = _driver(self.server.uri, self.server.user, self.server.password(), retry_s=_LOCAL_RETRY_S)
         return self._driver
 
     def check_connection(self) -> None:
@@ -203,7 +205,10 @@ class Store:
                 _refuse_access_mode(error)
                 raise
             except _UNSENDABLE as error:
-                raise QueryError(f"planning the query: a parameter cannot be sent: {error}") from error
+                raise QueryError(
+                    f"planning the query: a parameter cannot be sent: {error}",
+                    hint="Give integers of 64 bits, numbers, texts, lists of them, or objects.",
+                ) from error
         return check_plan(summary.query_type, summary.plan)
 
     def query(
@@ -288,7 +293,7 @@ class Store:
         return notes
 
 
-def _driver(uri: str, user: str, password: str) -> neo4j.Driver:
+def _driver(uri: str, user: str, password: str, *, retry_s: float = _RETRY_S) -> neo4j.Driver:
     if not uri.startswith(_SCHEMES):
         raise _no_address(uri, f"it begins with none of {', '.join(_SCHEMES)}")
     try:
@@ -297,7 +302,7 @@ def _driver(uri: str, user: str, password: str) -> neo4j.Driver:
             auth=(user, password),
             connection_timeout=_CONNECT_TIMEOUT_S,
             connection_acquisition_timeout=_CONNECT_TIMEOUT_S * 2,
-            max_transaction_retry_time=_RETRY_S,
+            max_transaction_retry_time=retry_s,
             notifications_min_severity="OFF",
             user_agent="circuitgraph",
         )
@@ -347,7 +352,9 @@ def _query_error(act: str, error: Neo4jError) -> QueryError:
         return QueryRefusedError(f"{act}: it was refused, since it would write.", hint="Only reading is allowed here.")
     if isinstance(error, DatabaseError):
         return QueryError(f"{act}: the server failed: {text}", hint="`circuitgraph server status` names its log.")
-    return QueryError(f"{act}: {text}")
+    if "ParameterMissing" in code:
+        return QueryError(f"{act}: {text}", hint="Give each with -p NAME=VALUE.")
+    return QueryError(f"{act}: {text}", hint="Mend the statement; nothing was changed.")
 
 
 def _refuse_access_mode(error: ClientError) -> None:
