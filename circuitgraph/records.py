@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from circuitgraph.ids import FamilyId, LayerId, UnitId
+from circuitgraph.ids import FamilyId, LayerId, UnitId, check_network_name
 
 __all__ = [
     "Family",
@@ -118,6 +118,11 @@ class NetworkInfo(_Record):
     )
     title: str = ""
     reference: str = ""
+
+    @field_validator("network")
+    @classmethod
+    def _network_follows_the_grammar(cls, network: str) -> str:
+        return check_network_name(network)
 
 
 @dataclass(frozen=True, slots=True)

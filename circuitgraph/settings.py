@@ -46,8 +46,10 @@ class Settings(BaseModel):
     bolt_port: int = Field(default=0, ge=0, le=65535, description="port of the managed server; 0 takes a free one")
     heap: str = Field(default="2g", pattern=r"^[1-9]\d*[mg]$", description="largest heap of the managed server")
     page_cache: str = Field(default="1g", pattern=r"^[1-9]\d*[mg]$", description="page cache of the managed server")
-    start_timeout_s: float = Field(default=180, gt=0, description="how long the managed server may take to start")
-    query_timeout_s: float = Field(default=60, gt=0, description="how long a query may run")
+    start_timeout_s: float = Field(
+        default=180, gt=0, allow_inf_nan=False, description="how long the managed server may take to start"
+    )
+    query_timeout_s: float = Field(default=60, gt=0, allow_inf_nan=False, description="how long a query may run")
     row_limit: int = Field(default=1000, ge=1, description="how many rows a query gives before it is cut")
 
     @field_validator("data_dir", "jars_dir", "java_home")

@@ -643,7 +643,7 @@ def served(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Iter
     folder = tmp_path_factory.mktemp("served")
     write_synthetic_bundle(folder / "a.circuit")
     write_synthetic_bundle(folder / "b.circuit", seed=1)
-    answer = commands.run("load", "a.circuit", "-q", cwd=folder)
+    answer = commands.run("load", "a.circuit", "--way", "append", "-q", cwd=folder)
     assert answer.code == 0, answer.stderr
     yield folder
     commands.run("server", "stop", "-q", cwd=folder)

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from circuitgraph.kernels import SCALARS
 from circuitgraph.records import NetworkInfo
@@ -62,6 +62,7 @@ MIXES_SUM_SHARE = 0.2
 """A strong edge by l2 mixes when its |sum| is below this share of its l1."""
 
 _PAIR = ("row", "col")
+_COUNTS = ("layers", "units", "pairs", "blocks", "edges", "families")
 
 
 def _pair_fields(name: str) -> list[tuple[str, pa.DataType]]:
@@ -154,6 +155,14 @@ class Manifest(BaseModel):
     created: str
     software: str
     sha256: str
+
+    @field_validator("counts")
+    @classmethod
+    def _counts_are_complete(cls, counts: dict[str, int]) -> dict[str, int]:
+        missing = [name for name in _COUNTS if name not in counts]
+        if missing:
+            raise ValueError(f"no count of {', '.join(missing)}")
+        return counts
 
 
 def canonical_json(value: Any) -> str:

@@ -196,7 +196,7 @@ class Bundle:
     @cached_property
     def units(self) -> pa.Table:
         """One row a unit: uid, layer, channel, kind, bias, in_norm, out_norm, is_dead."""
-        return self._table("units.parquet")
+        return self._table("units.parquet", fmt.UNITS_SCHEMA)
 
     @cached_property
     def blocks(self) -> tuple[BlockInfo, ...]:
@@ -359,7 +359,7 @@ class Bundle:
         """Return one row for each edge into layer `down`, without kernels; columns as in the format's docstring."""
         layer = self.layer(down)
         name = f"edges/{layer.index:04d}.parquet"
-        return self._table(name) if name in self.manifest.files else fmt.EDGES_SCHEMA.empty_table()
+        return self._table(name, fmt.EDGES_SCHEMA) if name in self.manifest.files else fmt.EDGES_SCHEMA.empty_table()
 
     def iter_edges(self, *, rows: int = 1 << 17) -> Iterator[tuple[BlockInfo, pa.RecordBatch]]:
         """Yield every edge, in batches of one block each of at most `rows` rows."""
@@ -414,9 +414,13 @@ class Bundle:
                 hint=_AGAIN,
             ) from error
 
-    def _table(self, name: str) -> pa.Table:
+    def _table(self, name: str, schema: pa.Schema) -> pa.Table:
         with self._reading(name) as path:
-            return pq.read_table(path)
+            table = pq.read_table(path)
+            missing = [column for column in schema.names if column not in table.column_names]
+            if missing:
+                raise ValueError(f"it has no column {', '.join(missing)}")
+            return table
 
     def _array(self, name: str) -> NDArray[Any]:
         with self._reading(name) as path:

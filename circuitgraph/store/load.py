@@ -93,7 +93,10 @@ def _load(
 ) -> list[Loaded]:
     names = [bundle.network for bundle in bundles]
     if len(set(names)) != len(names):
-        raise NetworkConflictError(f"loading: two of the bundles have the same network id ({', '.join(names)}).")
+        raise NetworkConflictError(
+            f"loading: two of the bundles have the same network id ({', '.join(names)}).",
+            hint="Load one of them, or import the other again under another --network.",
+        )
     if way not in ("auto", "bulk", "append"):
         raise SettingsError(f"way of loading {way!r} is not known.", hint="Use auto, bulk or append.")
     projections = [Projection(bundle, edges) for bundle in bundles]

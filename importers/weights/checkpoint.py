@@ -39,6 +39,9 @@ MAX_BYTES = 32 * 1024**3
 """The most that the tensors of a file may take."""
 
 _MAX_JSON_BYTES = 1024**3
+_JSON_FORMS = (
+    'Wanted is {"NAME": [[numbers]]}, or [{"name": NAME, "weights": [{"bias": number, "weights": [[numbers]]}]}].'
+)
 # trained weights hardly compress, pruned ones by some tens; deflate reaches a thousand
 _MOST_UNPACKED = 100
 _SMALL_BYTES = 256 * 1024**2
@@ -344,7 +347,10 @@ def _read_json(path: Path) -> Tensors:
     if isinstance(loaded, list):
         return _layers_of_units(loaded, path)
     if not isinstance(loaded, dict):
-        raise WeightsError(f"reading weights: {path.name} holds {type(loaded).__name__}, a table of arrays is wanted.")
+        raise WeightsError(
+            f"reading weights: {path.name} holds {type(loaded).__name__}, a table of arrays is wanted.",
+            hint=_JSON_FORMS,
+        )
     return {name: _numbers(values, path, name) for name, values in loaded.items()}
 
 
@@ -353,12 +359,16 @@ def _layers_of_units(layers: list[Any], path: Path) -> Tensors:
     tensors: Tensors = {}
     for place, layer in enumerate(layers):
         if not isinstance(layer, dict) or not isinstance(layer.get("name"), str):
-            raise WeightsError(f"reading weights: layer {place} of {path.name} has no name.")
+            raise WeightsError(f"reading weights: layer {place} of {path.name} has no name.", hint=_JSON_FORMS)
         units, name = layer.get("weights"), layer["name"]
         if not units:
             continue
-        if not all(isinstance(unit, dict) and {"bias", "weights"} <= set(unit) for unit in units):
-            raise WeightsError(f"reading weights: {name} in {path.name} has a unit without 'bias' and 'weights'.")
+        if not isinstance(units, list) or not all(
+            isinstance(unit, dict) and {"bias", "weights"} <= set(unit) for unit in units
+        ):
+            raise WeightsError(
+                f"reading weights: {name} in {path.name} has a unit without 'bias' and 'weights'.", hint=_JSON_FORMS
+            )
         tensors[f"{name}.weight"] = _numbers([unit["weights"] for unit in units], path, f"{name}.weight")
         tensors[f"{name}.bias"] = _numbers([unit["bias"] for unit in units], path, f"{name}.bias")
     return tensors
@@ -368,4 +378,6 @@ def _numbers(values: Any, path: Path, name: str) -> NDArray[Any]:
     try:
         return np.asarray(values, dtype=np.float64).astype(np.float32)
     except (TypeError, ValueError) as error:
-        raise WeightsError(f"reading weights: {name} in {path.name} is not an array of numbers: {error}") from error
+        raise WeightsError(
+            f"reading weights: {name} in {path.name} is not an array of numbers: {error}", hint=_JSON_FORMS
+        ) from error
