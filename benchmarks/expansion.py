@@ -1,4 +1,4 @@
-"""How much faster are expanded weights in closed form than by automatic differentiation?
+"""Expanded weights in closed form against automatic differentiation: seconds, memory, ratio.
 
 ``python benchmarks/expansion.py [NETWORK...]`` prints a table. What a user would do today is one
 ``torch.autograd.grad`` per output channel, from one position of the target layer to the source layer, on the module
@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from typing import Any
 
 NETWORKS = ("squeezenet1_0", "resnet50")
@@ -88,7 +89,7 @@ def autograd(name: str) -> dict[str, Any]:
     module(picture)
     seen["input"] = picture
     total, channels = 0.0, 0
-    for up, down in zip(layers[:-1], layers[1:], strict=True):
+    for up, down in pairwise(layers):
         target = seen[down]
         count = target.shape[1]
         sample = range(0, count, max(1, count // CHANNELS_A_PAIR))
