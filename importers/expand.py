@@ -157,6 +157,11 @@ class Expansion:
 
     def expand_layer(self, target: str) -> tuple[NDArray[np.float32], list[NewBlock]]:
         """Compute the bias of a layer, (unit,), and all blocks of kernels into it."""
+        # what is beyond float32 becomes infinite, which the writer refuses by name
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._expand_layer(target)
+
+    def _expand_layer(self, target: str) -> tuple[NDArray[np.float32], list[NewBlock]]:
         value = self._sweep(target, plan=False)
         bias = np.zeros(self.graph.nodes[target].shape[0]) if value.bias is None else value.bias
         blocks = [
@@ -164,9 +169,7 @@ class Expansion:
             for source, paths in value.paths.items()
             for block in _blocks(paths, self.layers[source], self.layers[target])
         ]
-        # what is beyond float32 becomes infinite, which the writer refuses by name
-        with np.errstate(over="ignore"):
-            return bias.astype(np.float32), blocks
+        return bias.astype(np.float32), blocks
 
     def _sweep(self, target: str, *, plan: bool) -> _Value:
         """Carry the ways of all sources forward to the target, freeing each tensor's after its last use."""

@@ -135,7 +135,10 @@ def _batch_norm(
     mean, variance = (to_array(value).astype(np.float64) for value in (running_mean, running_var))
     if (variance + eps <= 0).any():
         place = int(np.argmin(variance))
-        raise _refuse(f"its running variance is {variance[place]:g} at [{place}], which no data can give")
+        raise _refuse(
+            f"its running variance is {variance[place]:g} at [{place}], which no data can give",
+            "Take another checkpoint; this one is damaged.",
+        )
     gain = 1 / np.sqrt(variance + eps)
     if weight is not None:
         gain = gain * to_array(weight).astype(np.float64)

@@ -465,8 +465,9 @@ def _squared(table: pa.Table, axis: str, count: int) -> list[float]:
 
 def _check_finite(array: NDArray[Any], where: str) -> None:
     # a sum is finite exactly when every term is (but for overflow), and needs no mask the size of the array
-    if array.size == 0 or np.isfinite(array.sum(dtype=np.float64)):
-        return
+    with np.errstate(invalid="ignore", over="ignore"):
+        if array.size == 0 or np.isfinite(array.sum(dtype=np.float64)):
+            return
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         place = tuple(int(index) for index in bad[0])

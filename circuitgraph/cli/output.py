@@ -117,7 +117,7 @@ def show_tables(tables: Sequence[Description], form: str, *, name: str, about: M
         show_rows(tables[0].columns, tables[0].rows, "csv")
     else:
         for number, table in enumerate(tables):
-            print(("\n" if number else "") + table.title)
+            print(("\n" if number else "") + _shown(table.title))
             show_table(
                 [name for name in table.columns if not table.rows or any(_says(row[name]) for row in table.rows)],
                 [_joined(row, table.joints) for row in table.rows],
