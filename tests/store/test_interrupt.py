@@ -20,7 +20,7 @@ from circuitgraph.settings import Settings
 from circuitgraph.store import Store
 from circuitgraph.store.append import remove_network
 from circuitgraph.testing.bundles import write_synthetic_bundle
-from tests.store.graphs import ask, bundle_totals, totals
+from tests.store.graph_truth import ask, bundle_totals, totals
 
 STRONG = ("excites", "inhibits", "mixes")
 

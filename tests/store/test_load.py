@@ -15,7 +15,7 @@ from circuitgraph.errors import LoadError, NetworkConflictError, SettingsError
 from circuitgraph.store import Store
 from circuitgraph.store.append import remove_network
 from circuitgraph.testing.bundles import write_synthetic_bundle
-from tests.store.graphs import SCALARS, ask, expected_edges, fingerprint, graph_of
+from tests.store.graph_truth import SCALARS, ask, expected_edges, fingerprint, graph_of
 
 MakeBundle = Callable[..., Bundle]
 

@@ -23,7 +23,7 @@ from circuitgraph.store import Store
 from circuitgraph.store.append import remove_network
 from circuitgraph.store.server import ManagedServer
 from circuitgraph.testing.bundles import write_synthetic_bundle
-from tests.store.graphs import fingerprint
+from tests.store.graph_truth import fingerprint
 
 SLOW = "UNWIND range(1, 1000000) AS a UNWIND range(1, 1000000) AS b WITH a, b WHERE a * b = -1 RETURN count(*) AS n"
 
