@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from circuitgraph.errors import MissingExtraError
+
 if TYPE_CHECKING:
     from importers.expand import expand_bottleneck
     from importers.weights.kernels import import_kernels
@@ -23,5 +25,13 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         from importlib import import_module
 
-        return getattr(import_module(_LAZY[name]), name)
+        try:
+            return getattr(import_module(_LAZY[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name not in ("torch", "torchvision", "safetensors"):
+                raise
+            raise MissingExtraError(
+                f"{name} needs the package {error.name!r}, which is not installed.",
+                hint="pip install 'feature-circuitgraph[torch]'",
+            ) from error
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,6 +9,8 @@ import builtins
 import inspect
 import pickle
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from circuitgraph.bundle.verify import verify_bundle
 from circuitgraph.errors import CircuitGraphError
 from circuitgraph.settings import read_settings
 from tests.bundle import planted
+from tests.cli.running import environment
 
 
 @dataclass(frozen=True)
@@ -195,3 +198,30 @@ def test_an_error_is_caught_by_its_builtin() -> None:
     assert issubclass(errors.MissingExtraError, ImportError)
     assert issubclass(errors.BundleCorruptError, OSError)
     assert issubclass(errors.MissingFileError, FileNotFoundError)
+
+
+@pytest.mark.parametrize(
+    ("missing", "arguments", "extra"),
+    [
+        ("torch", ["import", "torch", "alexnet"], "torch"),
+        ("torch", ["import", "kernels", "x.npz"], "torch"),
+        ("neo4j", ["query", "RETURN 1"], "neo4j"),
+    ],
+)
+def test_a_command_whose_extra_is_not_installed_says_what_to_install(
+    tmp_path: Path, missing: str, arguments: list[str], extra: str
+) -> None:
+    # None in sys.modules is how Python itself marks a module that cannot be had
+    code = f"import sys; sys.modules[{missing!r}] = None; from circuitgraph.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"needs the package '{missing}', which is not installed" in done.stderr
+    assert f"pip install 'feature-circuitgraph[{extra}]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 2

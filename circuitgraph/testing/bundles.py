@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def write_synthetic_bundle(
     )
     offset = (-(window[0] // 2), -(window[1] // 2))
     with BundleWriter(path, info, layers, replace=replace, progress=progress) as writer:
-        for up, down in zip(layers[:-1], layers[1:], strict=True):
+        for up, down in pairwise(layers):
             kernels = rng.normal(size=(down.unit_count, up.unit_count, *window)).astype(np.float32)
             bias = rng.normal(size=down.unit_count).astype(np.float32)
             blocks = [NewBlock(up.uid, down.uid, 0, "dense", kernels, offset, (1, 1))]
