@@ -39,7 +39,7 @@ QUESTIONS = (
     Question(
         "What excites the car unit at the top, and what at the bottom?",
         "excites-above-and-below",
-        {"unit": "handwritten/mixed4c:41", "limit": 4},
+        {"unit": "handwritten/mixed4c:41", "limit": 2},
     ),
     Question(
         "Which units are the strongest clients of the 24 curve units?",
