@@ -29,7 +29,7 @@ _CELLS_A_BATCH = 1 << 18
 _ROWS_A_BATCH = 2000
 _STRONG_FLAGS = {"EXCITES": "excites", "INHIBITS": "inhibits", "MIXES": "mixes"}
 _EDGE_BYTES = 450
-_OWN_BYTES = 600 << 20
+_OWN_BYTES = 300 << 20
 
 APPENDING = f"append:{_EDGES_A_BATCH}:{_CELLS_A_BATCH}"
 """What `Meta.loading` says while a network is appended; only a load that cuts the same batches can go on with it."""

@@ -35,7 +35,7 @@ _ARROW = {
     "float[]": pa.list_(pa.float32()),
 }
 # measured (benchmarks/load.py): what an edge takes besides its kernel, and the first logs of transactions
-_EDGE_BYTES = 220
+_EDGE_BYTES = 250
 _OWN_BYTES = 600 << 20
 _STRONG_FLAGS = {"EXCITES": "excites", "INHIBITS": "inhibits", "MIXES": "mixes"}
 _ENDS = [(":START_ID", pa.int64()), (":END_ID", pa.int64())]

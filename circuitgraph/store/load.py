@@ -125,6 +125,8 @@ def _load(
                 remove_network(store, projection.bundle.network, progress=progress)
             append(store, projection, progress=progress)
             _complete(store, projection, progress)
+    if wanted:
+        _await_indexes(store)
     there = {p.bundle.network for p in wanted}
     return [
         Loaded(
@@ -213,6 +215,10 @@ def _others(present: dict[str, Any], wanted: Sequence[Projection]) -> list[Proje
 def _create_schema(store: Store) -> None:
     for statement in INDEXES:
         store.run(statement, write=True)
+
+
+def _await_indexes(store: Store) -> None:
+    # they fill while the edges are written or counted; nothing before the first question needs them whole
     store.run("CYPHER 5 CALL db.awaitIndexes(300)")
 
 

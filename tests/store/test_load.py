@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import pytest
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.read import BlockInfo
 from circuitgraph.errors import LoadError, NetworkConflictError, SettingsError
+from circuitgraph.settings import Settings
 from circuitgraph.store import Store
 from circuitgraph.store.append import remove_network
 from circuitgraph.testing.bundles import write_synthetic_bundle
@@ -243,6 +248,40 @@ def test_a_second_load_at_the_same_time_is_refused(store: Store, make_bundle: Ma
         pytest.raises(LoadError, match=r"another load into the database in .* is under way"),
     ):
         store.load(make_bundle("waiting"))
+
+
+@pytest.mark.parametrize("way", ["bulk", "append"])
+def test_a_database_without_room_is_not_begun(
+    server_settings: Settings, make_bundle: MakeBundle, tmp_path: Path, way: str
+) -> None:
+    if shutil.which("unshare") is None:
+        pytest.skip("there is no unshare here; install util-linux")
+    bundle, folder = make_bundle("roomless"), tmp_path / "data"
+    folder.mkdir()
+    # a small disk, mounted without root in a namespace of its own
+    script = (
+        'mount -t tmpfs -o size=100m none "$CIRCUITGRAPH_DATA_DIR" || exit 77; '
+        '"$0" load "$1" --way "$2"; code=$?; ls -A "$CIRCUITGRAPH_DATA_DIR" >&2; exit $code'
+    )
+    command = str(Path(sys.executable).parent / "circuitgraph")
+    done = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", script, command, str(bundle.path), way],
+        env={
+            **os.environ,
+            "CIRCUITGRAPH_DATA_DIR": str(folder),
+            "CIRCUITGRAPH_JARS_DIR": str(server_settings.jars_dir),
+            "CIRCUITGRAPH_CONFIG": str(tmp_path / "none.toml"),
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    if done.returncode == 77 or done.stderr.startswith("unshare"):
+        pytest.skip("this system mounts no tmpfs without root; allow user namespaces")
+    assert done.returncode == 1, done.stderr
+    assert re.search(r"error: loading into \S+: about [\d,]+ free bytes are needed, there are [\d,]+", done.stderr)
+    assert "CIRCUITGRAPH_DATA_DIR" in done.stderr
+    assert not {"server", "bundles"} & set(done.stderr.split())
 
 
 def test_edges_that_went_astray_are_missed_and_the_next_load_mends_them(
