@@ -216,7 +216,7 @@ def _unsafe(path: Path, asked: str) -> UnsafeFileError:
 
 def _load_weights_only(path: Path) -> Any:
     # plain numbers and settings that training scripts keep beside the weights; none of them runs code
-    harmless = [
+    harmless: list[Any] = [
         np.dtype,
         np.ndarray,
         argparse.Namespace,
