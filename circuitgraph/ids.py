@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from circuitgraph.errors import IdError
 
-__all__ = ["FamilyId", "LayerId", "UnitId", "check_network_name", "slugify"]
+__all__ = ["FamilyId", "LayerId", "UnitId", "check_network_name", "find_unit_ids", "slugify"]
 
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_.\-]*[A-Za-z0-9_])?"
 _NUMBER = r"(?:0|[1-9][0-9]{0,8})"  # one way to write a number, and no digits but these ten
@@ -55,6 +55,20 @@ def check_network_name(name: str) -> str:
     """
     _match(_NETWORK_RE, name, "a network", "NAME, as in inceptionv1")
     return name
+
+
+def find_unit_ids(text: str) -> list[str]:
+    """Return what has the form of a neuron's uid in a text, in order.
+
+    Examples
+    --------
+    >>> find_unit_ids("MATCH (u:Unit {uid: 'inceptionv1/mixed4c:447'}) RETURN u")
+    ['inceptionv1/mixed4c:447']
+    """
+    words = re.split(r"[^A-Za-z0-9_.\-/:#]+", text)
+    return [
+        word for word in words if len(word) <= _MAX_LENGTH and (found := _UNIT_RE.fullmatch(word)) and found["channel"]
+    ]
 
 
 def slugify(text: str) -> str:

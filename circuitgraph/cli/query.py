@@ -94,7 +94,7 @@ def query(
     # before a server is started for a parameter that cannot be read
     values = dict(split_parameter(each) for each in params)
     settings = read_settings(store=store, user=user, row_limit=row_limit, query_timeout_s=query_timeout_s).settings
-    with Store.open(settings=settings, progress=show_progress(quiet=True)) as connected:
+    with Store.open(settings=settings, progress=show_progress(quiet=False)) as connected:
         result = connected.query(text, values)
     show_rows(result.columns, result.rows, form, name="query")
     if result.is_cut:

@@ -19,6 +19,7 @@ from circuitgraph.errors import (
     StoreAuthError,
     StoreUnavailableError,
 )
+from circuitgraph.ids import find_unit_ids
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.settings import Settings, read_settings
 from circuitgraph.store.explain import check_plan
@@ -56,6 +57,7 @@ _RETRY_S = 15.0
 # a process of this machine that is gone does not come back by itself
 _LOCAL_RETRY_S = 5.0
 _SCHEMES = ("bolt://", "bolt+s://", "bolt+ssc://", "neo4j://", "neo4j+s://", "neo4j+ssc://")
+_UNSAID = ("HINT", "UNSUPPORTED", "PERFORMANCE", "DEPRECATION", "GENERIC", "SECURITY", "TOPOLOGY")
 _LOST = (ServiceUnavailable, SessionExpired)
 # what the driver raises for a value that Bolt has no type for
 _UNSENDABLE = (TypeError, ValueError, OverflowError)
@@ -198,6 +200,10 @@ class Store:
         QueryRefusedError
             It would do more than read.
         """
+        return self._plan(cypher, parameters)[0]
+
+    def _plan(self, cypher: str, parameters: Mapping[str, Any] | None) -> tuple[dict[str, Any], list[str]]:
+        """Return the plan, and what the server did not recognise in the text."""
         with foreign_errors("planning the query"), self.session() as session:
             try:
                 summary = session.run(f"EXPLAIN {cypher}", dict(parameters or {})).consume()
@@ -209,7 +215,8 @@ class Store:
                     f"planning the query: a parameter cannot be sent: {error}",
                     hint="Give integers of 64 bits, numbers, texts, lists of them, or objects.",
                 ) from error
-        return check_plan(summary.query_type, summary.plan)
+        unknown = [str(found["description"]) for found in summary.notifications or ()]
+        return check_plan(summary.query_type, summary.plan), unknown
 
     def query(
         self,
@@ -247,7 +254,7 @@ class Store:
         values = {**(parameters or {}), **more}
         limit = self.settings.row_limit if limit is None else limit
         timeout_s = timeout_s or self.settings.query_timeout_s
-        self.explain(cypher, values)
+        _, unknown = self._plan(cypher, values)
         began = time.monotonic()
         with foreign_errors("running the query"), self.session() as session:
             answer = session.run(neo4j.Query(cypher, timeout=timeout_s), values)
@@ -260,7 +267,8 @@ class Store:
                 rows.append({name: _plain(record[name]) for name in columns})
             answer.consume()
         seconds = time.monotonic() - began
-        return Result(cypher, values, columns, rows, limit, is_cut, self._notes(), seconds)
+        notes = [*unknown, *([] if rows else self._absent_units(cypher, values)), *self._notes()]
+        return Result(cypher, values, columns, rows, limit, is_cut, notes, seconds)
 
     def networks(self) -> list[dict[str, Any]]:
         """Return what is loaded: the properties of each `Meta` node, by network."""
@@ -277,6 +285,18 @@ class Store:
 
         with foreign_errors("talking to the database"), self.session(write=write) as session:
             return session.execute_write(work) if write else session.execute_read(work)
+
+    def _absent_units(self, cypher: str, values: Mapping[str, Any]) -> list[str]:
+        """Say which units an empty answer asked for in vain."""
+        texts = [cypher, *(value for value in values.values() if isinstance(value, str))]
+        asked = sorted({uid for text in texts for uid in find_unit_ids(text)})
+        if not asked:
+            return []
+        there = {
+            row["uid"]
+            for row in self.run("CYPHER 5 MATCH (u:Unit) WHERE u.uid IN $asked RETURN u.uid AS uid", asked=asked)
+        }
+        return [f"there is no unit {uid} in the graph." for uid in asked if uid not in there]
 
     def _notes(self) -> list[str]:
         notes = []
@@ -303,7 +323,8 @@ def _driver(uri: str, user: str, password: str, *, retry_s: float = _RETRY_S) ->
             connection_timeout=_CONNECT_TIMEOUT_S,
             connection_acquisition_timeout=_CONNECT_TIMEOUT_S * 2,
             max_transaction_retry_time=retry_s,
-            notifications_min_severity="OFF",
+            # an unknown label or property is said under the answer; the rest is talk between server and driver
+            notifications_disabled_categories=_UNSAID,
             user_agent="circuitgraph",
         )
     except (ConfigurationError, ValueError, DriverError) as error:

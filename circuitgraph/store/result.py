@@ -24,7 +24,8 @@ class Result:
     is_cut
         Whether there were more rows than `limit`.
     notes
-        What a reader must know: a graph that holds not all edges, a load that was not completed.
+        What a reader must know: a label or property that the graph does not have, a unit that is not there, a
+        graph that holds not all edges, a load that was not completed.
     seconds
         From sending the query to the last row.
     """

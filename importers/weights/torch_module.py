@@ -124,6 +124,8 @@ def import_torch(
             hint=f"Give a file of them: circuitgraph import torch {made.name} --weights FILE",
         )
     own = made.module
+    if tensors is None and isinstance(module, str):
+        progress.note(f"no weights file was given: the values are those that {made.name} begins with, random as a rule")
     if tensors is not None:
         own = load_tensors(made, tensors, Path(str(weights)).name)
     source = made.name if weights is None else Path(weights).name
