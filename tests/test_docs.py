@@ -54,9 +54,7 @@ def test_each_block_names_its_language(page: Path) -> None:
     [page for page in PAGES if any(not b.is_excused and b.language != "text" for b in blocks_of(page))],
     ids=lambda page: str(page.relative_to(ROOT)),
 )
-def test_each_block_runs_and_answers_as_printed(
-    page: Path, demo_environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_each_block_runs_and_answers_as_printed(page: Path, demo_environment: dict[str, str], tmp_path: Path) -> None:
     def run(*command: str) -> str:
         done = subprocess.run(
             command, cwd=tmp_path, env=demo_environment, capture_output=True, text=True, timeout=300, check=False

@@ -101,7 +101,8 @@ class BundleWriter:
     def _check(self) -> None:
         if self.path.exists() and not self._replace:
             raise BundleExistsError(
-                f"writing {self.path}: it is already there.", hint="Give another path (--out), or replace it (--replace; replace=True)."
+                f"writing {self.path}: it is already there.",
+                hint="Give another path (--out), or replace it (--replace; replace=True).",
             )
         if self.path.exists() and not (self.path / fmt.MANIFEST).exists():
             raise BundleError(

@@ -57,7 +57,16 @@ _RETRY_S = 15.0
 # a process of this machine that is gone does not come back by itself
 _LOCAL_RETRY_S = 5.0
 _SCHEMES = ("bolt://", "bolt+s://", "bolt+ssc://", "neo4j://", "neo4j+s://", "neo4j+ssc://")
-_UNSAID = ("HINT", "UNSUPPORTED", "PERFORMANCE", "DEPRECATION", "GENERIC", "SECURITY", "TOPOLOGY")
+_Category = neo4j.NotificationDisabledCategory
+_UNSAID = (
+    _Category.HINT,
+    _Category.UNSUPPORTED,
+    _Category.PERFORMANCE,
+    _Category.DEPRECATION,
+    _Category.GENERIC,
+    _Category.SECURITY,
+    _Category.TOPOLOGY,
+)
 _LOST = (ServiceUnavailable, SessionExpired)
 # what the driver raises for a value that Bolt has no type for
 _UNSENDABLE = (TypeError, ValueError, OverflowError)
