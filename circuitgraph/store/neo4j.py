@@ -57,15 +57,15 @@ _RETRY_S = 15.0
 # a process of this machine that is gone does not come back by itself
 _LOCAL_RETRY_S = 5.0
 _SCHEMES = ("bolt://", "bolt+s://", "bolt+ssc://", "neo4j://", "neo4j+s://", "neo4j+ssc://")
-_Category = neo4j.NotificationDisabledCategory
+_Said = neo4j.NotificationDisabledClassification
 _UNSAID = (
-    _Category.HINT,
-    _Category.UNSUPPORTED,
-    _Category.PERFORMANCE,
-    _Category.DEPRECATION,
-    _Category.GENERIC,
-    _Category.SECURITY,
-    _Category.TOPOLOGY,
+    _Said.HINT,
+    _Said.UNSUPPORTED,
+    _Said.PERFORMANCE,
+    _Said.DEPRECATION,
+    _Said.GENERIC,
+    _Said.SECURITY,
+    _Said.TOPOLOGY,
 )
 _LOST = (ServiceUnavailable, SessionExpired)
 # what the driver raises for a value that Bolt has no type for
@@ -333,7 +333,7 @@ def _driver(uri: str, user: str, password: str, *, retry_s: float = _RETRY_S) ->
             connection_acquisition_timeout=_CONNECT_TIMEOUT_S * 2,
             max_transaction_retry_time=retry_s,
             # an unknown label or property is said under the answer; the rest is talk between server and driver
-            notifications_disabled_categories=_UNSAID,
+            notifications_disabled_classifications=_UNSAID,
             user_agent="circuitgraph",
         )
     except (ConfigurationError, ValueError, DriverError) as error:
