@@ -224,7 +224,7 @@ class Store:
                     f"planning the query: a parameter cannot be sent: {error}",
                     hint="Give integers of 64 bits, numbers, texts, lists of them, or objects.",
                 ) from error
-        unknown = [str(found["description"]) for found in summary.notifications or ()]
+        unknown = [said.status_description for said in summary.gql_status_objects if said.is_notification]
         return check_plan(summary.query_type, summary.plan), unknown
 
     def query(
