@@ -16,7 +16,7 @@ from importers.expand import Expansion
 from importers.linearise import linearise
 from importers.unit_layers import choose_unit_layers
 from importers.weights.checkpoint import read_tensors
-from autograd_oracle import SIZES, compare, randomise
+from tests.importers.autograd import SIZES, compare, randomise
 
 TOLERANCE = 1e-6
 
