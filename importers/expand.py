@@ -282,10 +282,9 @@ class Expansion:
             for piece in paths.pieces:
                 size = piece.bytes(paths.up_count)
                 if size > self.max_block_bytes:
-                    at = "" if node.name == target else f" on the way, at {node},"
                     raise BlockTooLargeError(
                         f"expanding {self.layers[source]} -> {self.layers[target]}: {piece.rows} x {paths.up_count} "
-                        f"kernels of {piece.window[0]}x{piece.window[1]}{at} take {size:,} bytes, "
+                        f"kernels of {piece.window[0]}x{piece.window[1]}, made by {node}, take {size:,} bytes, "
                         f"the limit is {self.max_block_bytes:,}.",
                         hint=f"Allow more with --max-block {size}, or take layers in between with --units activations.",
                     )

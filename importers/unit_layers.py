@@ -205,7 +205,7 @@ def _tensor_called(graph: LinearGraph, path: str, network: str) -> str:
     if path in known:
         return known[path]
     close = difflib.get_close_matches(path, known, n=3, cutoff=0.5)
-    numbered = [name for name in known if name.startswith(f"{path}#")]
+    numbered = sorted(name for name in known if name.startswith(f"{path}#"))
     said = f"did you mean {' or '.join(numbered[:3] or close)}?" if numbered or close else "it has no such module."
     raise MappingError(
         f"naming the layers of {network}: no tensor is called {path!r}; {said}",
