@@ -549,20 +549,29 @@ def _sum_pieces(pieces: Sequence[Piece], up_count: int) -> Piece:
         return dataclasses.replace(pieces[0], before=None, after=None)
     first = pieces[0]
     is_diagonal = all(p.up is not None and first.up is not None and np.array_equal(p.up, first.up) for p in pieces)
-    if not is_diagonal:
-        pieces = [dense(p, up_count) for p in pieces] if first.kernel is not None else pieces
     offset, window = union_window([p.offset for p in pieces], [p.window for p in pieces])
     depth, passed = max(p.depth for p in pieces), max(p.passed for p in pieces)
     up = first.up if is_diagonal else None
     if first.kernel is None:
         return Piece(first.start, first.rows, offset, window, None, up, depth=depth, passed=passed)
-    shape = (first.rows, *window) if is_diagonal else (first.rows, up_count, *window)
-    kernel = np.zeros(shape, dtype=np.float32)
+    columns = () if is_diagonal else (up_count,)
+    kernel = np.zeros((first.rows, *columns, *window), dtype=np.float32)
+    gross = np.zeros((first.rows, *columns), dtype=np.float32) if depth else None
     for piece in pieces:
         top, left = piece.offset[0] - offset[0], piece.offset[1] - offset[1]
-        kernel[..., top : top + piece.window[0], left : left + piece.window[1]] += piece.weights
-    gross = sum((_magnitude(p) for p in pieces), start=np.float32(0)) if depth else None
-    return Piece(first.start, first.rows, offset, window, kernel, up, gross, depth, passed)  # type: ignore[arg-type]
+        own = kernel[..., top : top + piece.window[0], left : left + piece.window[1]]
+        magnitude = None if gross is None else _magnitude(piece)
+        if piece.up is None or is_diagonal:
+            own += piece.weights
+            if gross is not None:
+                gross += magnitude
+            continue
+        # a shortcut's channels are few among many columns, so it is not written out
+        rows = np.flatnonzero(piece.up >= 0)
+        own[rows, piece.up[rows]] += piece.weights[rows]
+        if gross is not None and magnitude is not None:
+            gross[rows, piece.up[rows]] += magnitude[rows]
+    return Piece(first.start, first.rows, offset, window, kernel, up, gross, depth, passed)
 
 
 def _need_same(parts: Iterable[Paths]) -> None:

@@ -113,7 +113,7 @@ def test_a_block_above_the_limit_is_refused_before_it_is_made():
 
 def test_a_forward_that_branches_on_values_cannot_be_traced():
     net = Between(Call(lambda x: x if x.sum() > 0 else -x))
-    with pytest.raises(TraceError, match="tracing Between with an input of 3x32x32: .*control flow"):
+    with pytest.raises(TraceError, match=r"tracing Between with an input of 3x32x32: .*control flow"):
         linearise(net, (3, 32, 32))
 
 
