@@ -178,8 +178,10 @@ def wait_for_end(process: psutil.Process, timeout_s: float) -> None:
             process.wait(_POLL_S)
             return
         except psutil.TimeoutExpired:
-            # nobody but its parent can take away what is left of it
             if is_same_process({"pid": process.pid, "started": process.create_time()}) is None:
+                # nobody but its parent can take away what is left of it; that may be this process
+                with suppress(psutil.TimeoutExpired):
+                    process.wait(0)
                 return
             if time.monotonic() > deadline:
                 raise
