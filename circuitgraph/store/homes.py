@@ -30,6 +30,7 @@ from circuitgraph.store.conf import DIRECTORIES
 
 __all__ = ["Home", "Homes", "is_same_process", "process_mark", "wait_for_end", "write_private"]
 
+_LAST_THREADS_S = 1.0
 _POLL_S = 0.05
 
 
@@ -179,9 +180,9 @@ def wait_for_end(process: psutil.Process, timeout_s: float) -> None:
             return
         except psutil.TimeoutExpired:
             if is_same_process({"pid": process.pid, "started": process.create_time()}) is None:
-                # nobody but its parent can take away what is left of it; that may be this process
+                # its last threads may still be ending, and nobody but its parent can take away what is left of it
                 with suppress(psutil.TimeoutExpired):
-                    process.wait(0)
+                    process.wait(_LAST_THREADS_S)
                 return
             if time.monotonic() > deadline:
                 raise
