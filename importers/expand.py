@@ -19,7 +19,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +40,12 @@ from importers.linear_ops import (
     Scale,
     Unsupported,
 )
+from importers.linearisation import DEFAULT, Linearisation
 from importers.pieces import Paths, Piece
 
 __all__ = [
     "MAX_BLOCK_BYTES",
     "Expansion",
-    "MaxPoolRule",
     "PlannedPair",
     "expand_bottleneck",
     "expand_network",
@@ -55,8 +54,6 @@ __all__ = [
 
 MAX_BLOCK_BYTES = 2 * 1024**3
 """The largest array of kernels that is computed unless told otherwise."""
-
-MaxPoolRule = Literal["avg", "centre"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +99,8 @@ class Expansion:
         The network as linear steps.
     layers
         Tensor to uid of each layer of units, in topological order, the input first.
-    max_pool
-        A max pool as the mean over its window ("avg"), or as its middle cell ("centre").
+    linearisation
+        What is taken for steps that are not linear.
     max_block_bytes
         The largest array of kernels that may be made.
 
@@ -120,12 +117,12 @@ class Expansion:
         graph: LinearGraph,
         layers: Mapping[str, str],
         *,
-        max_pool: MaxPoolRule = "avg",
+        linearisation: Linearisation = DEFAULT,
         max_block_bytes: int = MAX_BLOCK_BYTES,
     ) -> None:
         self.graph = graph
         self.layers = dict(layers)
-        self.max_pool = max_pool
+        self.linearisation = linearisation
         self.max_block_bytes = max_block_bytes
         # a batch norm after a convolution that nothing else reads is folded into it
         self._folds = {
@@ -270,8 +267,10 @@ class Expansion:
     def _pooled(self, op: Pool, paths: Paths) -> Paths:
         if not op.is_max:
             return ways.average(paths, window=op.window, stride=op.stride, pad=op.pad, gain=op.gain)
-        noted = dataclasses.replace(paths, approximations=paths.approximations | {f"max_pool={self.max_pool}"})
-        if self.max_pool == "avg":
+        noted = dataclasses.replace(
+            paths, approximations=paths.approximations | {f"max_pool={self.linearisation.max_pool}"}
+        )
+        if self.linearisation.max_pool == "avg":
             gain = 1 / (op.window[0] * op.window[1])
             return ways.average(noted, window=op.window, stride=op.stride, pad=op.pad, gain=gain)
         middle = ((op.window[0] - 1) // 2 - op.pad[0], (op.window[1] - 1) // 2 - op.pad[1])
@@ -395,14 +394,14 @@ def expand_network(
     graph: LinearGraph,
     layers: Mapping[str, str],
     *,
-    max_pool: MaxPoolRule = "avg",
+    linearisation: Linearisation = DEFAULT,
     max_block_bytes: int = MAX_BLOCK_BYTES,
 ) -> Iterator[tuple[str, NDArray[np.float32], list[NewBlock]]]:
     """Expand every layer, one at a time: (uid, bias (unit,), blocks into it).
 
     See `Expansion` for the parameters and what is raised.
     """
-    expansion = Expansion(graph, layers, max_pool=max_pool, max_block_bytes=max_block_bytes)
+    expansion = Expansion(graph, layers, linearisation=linearisation, max_block_bytes=max_block_bytes)
     for target in expansion.targets:
         bias, blocks = expansion.expand_layer(target)
         yield expansion.layers[target], bias, blocks

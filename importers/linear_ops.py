@@ -21,13 +21,16 @@ from numpy.typing import NDArray
 __all__ = [
     "Activation",
     "Add",
+    "ChannelNorm",
     "Concat",
     "Conv",
     "Flatten",
+    "Gate",
     "Gather",
     "GlobalPool",
     "Input",
     "LinearGraph",
+    "LocalResponseNorm",
     "MapShape",
     "Name",
     "NameKind",
@@ -123,9 +126,43 @@ class Flatten:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A nonlinearity that is ignored, as the definition of expanded weights says (ReLU)."""
+    """A nonlinearity that is ignored.
+
+    ReLU is, as the definition of expanded weights says. `option` names the choice of
+    `importers.linearisation.Linearisation` that any other needs ("smooth", "leaky"); then `kind` is its name in the
+    record of approximations (``gelu``).
+    """
 
     approximations: tuple[str, ...] = ()
+    option: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The input times a gate in (0, 1) that is computed from the map itself (squeeze-and-excitation).
+
+    Only the gated map is an input of the node: the gate's branch is not walked. `path` is the gate's module path,
+    by which a constant for it may be given.
+    """
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelNorm:
+    """LayerNorm over channels: ``gain * (x - mean over channels) / deviation + shift``, (channel,) each.
+
+    Taking the mean away is linear; 1 / deviation is a constant that must be chosen.
+    """
+
+    gain: NDArray[np.float64]
+    shift: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalResponseNorm:
+    """The input over a power of what its neighbour channels do; a constant factor must be chosen for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +173,22 @@ class Unsupported:
     remedy: str = ""
 
 
-Op = Input | Conv | Scale | Pool | GlobalPool | Add | Concat | Gather | Flatten | Activation | Unsupported
+Op = (
+    Input
+    | Conv
+    | Scale
+    | Pool
+    | GlobalPool
+    | Add
+    | Concat
+    | Gather
+    | Flatten
+    | Activation
+    | Gate
+    | ChannelNorm
+    | LocalResponseNorm
+    | Unsupported
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,7 @@ def torch_(
     quiet: bool,
 ) -> None:
     """Import MODULE: a name of torchvision's zoo, or package.module:factory of your own."""
-    from importers import import_torch
+    from importers import Linearisation, import_torch
 
     network = network or _last_name(module)
     bundle = import_torch(
@@ -142,7 +142,7 @@ def torch_(
         input_shape=input_shape,
         out=out or Path(f"{network}.circuit"),
         units=units,
-        max_pool=max_pool,
+        linearisation=Linearisation(max_pool=max_pool),
         max_block_bytes=max_block,
         kwargs=kwargs,
         replace=replace,
@@ -183,7 +183,7 @@ def kernels(
     quiet: bool,
 ) -> None:
     """Import FILE (npz, safetensors, JSON) onto a named architecture, through a mapping of names."""
-    from importers import import_kernels
+    from importers import Linearisation, import_kernels
 
     out = out or Path(f"{network or _last_name(arch or file.stem)}.circuit")
     bundle = import_kernels(
@@ -194,7 +194,7 @@ def kernels(
         input_shape=input_shape,
         out=out,
         units=units,
-        max_pool=max_pool,
+        linearisation=Linearisation(max_pool=max_pool),
         max_block_bytes=max_block,
         replace=replace,
         progress=show_progress(quiet=quiet),

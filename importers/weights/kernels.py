@@ -13,8 +13,9 @@ from circuitgraph.bundle import Bundle
 from circuitgraph.errors import MappingError, ShapeError
 from circuitgraph.ids import slugify
 from circuitgraph.progress import SILENT, Progress
-from importers.expand import MAX_BLOCK_BYTES, MaxPoolRule
+from importers.expand import MAX_BLOCK_BYTES
 from importers.linear_ops import MapShape
+from importers.linearisation import DEFAULT, Linearisation
 from importers.weights.checkpoint import check_finite, read_tensors
 from importers.weights.mapping import KernelMapping, find_mapping, read_mapping
 from importers.weights.torch_module import Architecture, build_architecture, load_tensors, write_bundle
@@ -33,7 +34,7 @@ def import_kernels(
     network: str | None = None,
     input_shape: Sequence[int] | None = None,
     units: str | Sequence[str] = "auto",
-    max_pool: MaxPoolRule = "avg",
+    linearisation: Linearisation = DEFAULT,
     max_block_bytes: int = MAX_BLOCK_BYTES,
     replace: bool = False,
     progress: Progress = SILENT,
@@ -55,7 +56,7 @@ def import_kernels(
         The network's id; by default the mapping's, else the architecture's name.
     input_shape
         (channel, row, col); by default the mapping's, else the architecture's.
-    units, max_pool, max_block_bytes, replace
+    units, linearisation, max_block_bytes, replace
         As for `importers.import_torch`.
 
     Returns
@@ -104,7 +105,7 @@ def import_kernels(
         importer="kernels",
         units=units,
         names=dict(chosen.layers) if units == "auto" else {},
-        max_pool=max_pool,
+        linearisation=linearisation,
         max_block_bytes=max_block_bytes,
         options=options,
         title=chosen.title,

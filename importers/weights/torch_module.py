@@ -17,22 +17,21 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from circuitgraph.bundle import Bundle, BundleWriter
+from circuitgraph.bundle import Bundle
 from circuitgraph.errors import (
     ArchitectureError,
-    BlockTooLargeError,
-    CircuitGraphError,
     MappingError,
     ShapeError,
     WeightsError,
 )
-from circuitgraph.ids import check_network_name, slugify
+from circuitgraph.ids import slugify
 from circuitgraph.progress import SILENT, Progress
-from circuitgraph.records import Family, NetworkInfo
-from importers.expand import MAX_BLOCK_BYTES, Expansion, MaxPoolRule
+from circuitgraph.records import Family
+from importers.bundling import write_expansion
+from importers.expand import MAX_BLOCK_BYTES
 from importers.linear_ops import MapShape
+from importers.linearisation import DEFAULT, Linearisation
 from importers.linearise import linearise
-from importers.unit_layers import choose_unit_layers
 from importers.weights.checkpoint import Tensors, check_finite, read_tensors, weights_sha256
 
 __all__ = ["Architecture", "build_architecture", "import_torch", "load_tensors", "state_of", "write_bundle"]
@@ -61,7 +60,7 @@ def import_torch(
     weights: str | Path | None = None,
     input_shape: Sequence[int] | None = None,
     units: str | Sequence[str] = "auto",
-    max_pool: MaxPoolRule = "avg",
+    linearisation: Linearisation = DEFAULT,
     max_block_bytes: int = MAX_BLOCK_BYTES,
     kwargs: Mapping[str, Any] | None = None,
     families: Iterable[Family] = (),
@@ -87,8 +86,8 @@ def import_torch(
         (channel, row, col); known for torchvision's.
     units
         Which layers are layers of units: "auto", "activations", or names (`importers.unit_layers`).
-    max_pool
-        A max pool as the mean over its window ("avg") or as its middle cell ("centre"); recorded on each edge.
+    linearisation
+        What is taken for steps that are not linear (`importers.linearisation`); recorded on each edge.
     max_block_bytes
         The largest array of kernels that may be made.
     kwargs
@@ -138,7 +137,7 @@ def import_torch(
         input_shape=_input_shape(input_shape, made),
         importer="torch",
         units=units,
-        max_pool=max_pool,
+        linearisation=linearisation,
         max_block_bytes=max_block_bytes,
         options={"kwargs": dict(kwargs)} if kwargs else {},
         families=families,
@@ -152,90 +151,19 @@ def import_torch(
 def write_bundle(
     module: nn.Module,
     *,
-    out: str | Path,
-    network: str,
-    architecture: str,
-    source: str,
     input_shape: MapShape,
-    importer: str,
-    units: str | Sequence[str] = "auto",
-    names: Mapping[str, str] | None = None,
-    max_pool: MaxPoolRule = "avg",
-    max_block_bytes: int = MAX_BLOCK_BYTES,
-    options: Mapping[str, Any] | None = None,
-    families: Iterable[Family] = (),
-    title: str = "",
-    reference: str = "",
-    replace: bool = False,
-    progress: Progress = SILENT,
+    source: str,
+    **options: Any,
 ) -> Bundle:
-    """Expand a module with its weights in it and write the bundle; see `import_torch`.
-
-    `names` are names for layers, each with the module path it is given to.
-    """
-    check_network_name(network)
-    if max_pool not in ("avg", "centre"):
-        raise WeightsError(f"importing {source}: max_pool is {max_pool!r}; 'avg' or 'centre' is wanted.")
+    """Expand a module with its weights in it and write the bundle; `options` are those of `write_expansion`."""
     state = state_of(module, source)
-    graph = linearise(module, input_shape)
-    layers, rule = choose_unit_layers(graph, network, units, names=dict(names or {}))
-    expansion = Expansion(
-        graph, {own.tensor: own.layer.uid for own in layers}, max_pool=max_pool, max_block_bytes=max_block_bytes
-    )
-    # everything that will be refused is refused here, before a file is made
-    pairs = [pair for target in expansion.targets for pair in expansion.plan(target)]
-    approximations = sorted({token for pair in pairs for token in pair.approximations})
-    info = NetworkInfo(
-        network=network,
-        architecture=architecture,
-        weights_sha256=weights_sha256(state),
-        source=source,
+    return write_expansion(
+        linearise(module, input_shape),
         input_shape=input_shape,
-        importer=importer,
-        options={
-            "units": rule if rule != "named" else [own.layer.name for own in layers],
-            "units_asked": units if isinstance(units, str) else list(units),
-            "max_pool": max_pool,
-            **(options or {}),
-        },
-        approximations=(*(_in_words(token) for token in approximations), *graph.notes),
-        title=title,
-        reference=reference,
+        source=source,
+        sha256=weights_sha256(state),
+        **options,
     )
-    by_uid = {own.layer.uid: own for own in layers}
-    writer = BundleWriter(out, info, [own.layer for own in layers], replace=replace, progress=progress)
-    with writer, progress.task(f"expanding {network}", total=len(pairs), unit="pair") as task:
-        for own in layers[1:]:
-            count = sum(pair.down == own.layer.uid for pair in pairs)
-            task.describe(own.layer.name)
-            if not writer.is_done(own.layer.uid):
-                writer.add_target(own.layer.uid, *_expand(expansion, by_uid[own.layer.uid].tensor))
-            task.advance(count)
-        writer.add_families(families)
-        return writer.finish()
-
-
-def _expand(expansion: Expansion, tensor: str) -> tuple[NDArray[np.float32], Any]:
-    try:
-        return expansion.expand_layer(tensor)
-    except MemoryError as error:
-        if isinstance(error, CircuitGraphError):
-            raise
-        raise BlockTooLargeError(
-            f"expanding {expansion.layers[tensor]}: the machine has no memory left for it.",
-            hint="Take layers in between with --units activations.",
-        ) from error
-
-
-def _in_words(token: str) -> str:
-    known = {
-        "max_pool=avg": "max pools are taken as the mean over their window",
-        "max_pool=centre": "max pools are taken as the middle cell of their window",
-        "border": "terms at the border are dropped before a global pool",
-    }
-    if token.startswith("ceiling="):
-        return f"{token}: the ceiling of a bounded ReLU is ignored"
-    return f"{token}: {known[token]}" if token in known else token
 
 
 def state_of(module: nn.Module, source: str) -> Tensors:

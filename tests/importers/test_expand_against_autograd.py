@@ -13,6 +13,7 @@ from torchvision import models
 
 from importers.architectures import resnet20, tiny_vgg
 from importers.expand import Expansion
+from importers.linearisation import Linearisation
 from importers.linearise import linearise
 from importers.unit_layers import choose_unit_layers
 from importers.weights.checkpoint import read_tensors
@@ -32,7 +33,9 @@ def _one_thread():
 def expand(module, input_shape, units="auto", max_pool="avg"):
     graph = linearise(module, input_shape)
     layers, _ = choose_unit_layers(graph, "net", units)
-    expansion = Expansion(graph, {own.tensor: own.layer.name for own in layers}, max_pool=max_pool)
+    expansion = Expansion(
+        graph, {own.tensor: own.layer.name for own in layers}, linearisation=Linearisation(max_pool=max_pool)
+    )
     return {expansion.layers[target]: expansion.expand_layer(target) for target in expansion.targets}, layers
 
 
