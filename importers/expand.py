@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from circuitgraph.errors import BlockTooLargeError, NonFiniteError, ShapeError, UnsupportedOperationError
 from circuitgraph.records import Form, NewBlock
-from importers import pieces as ways
+from importers import steps as ways
+from importers.convolving import average, convolve
 from importers.linear_ops import (
     Activation,
     Add,
@@ -41,7 +42,7 @@ from importers.linear_ops import (
     Unsupported,
 )
 from importers.linearisation import DEFAULT, Linearisation
-from importers.pieces import Paths, Piece
+from importers.pieces import Paths, Piece, dense, identity
 
 __all__ = [
     "MAX_BLOCK_BYTES",
@@ -185,7 +186,7 @@ class Expansion:
             node = self.graph.nodes[name]
             if name in self.layers and name != target:
                 channels, *size = node.shape
-                paths = ways.identity(channels, (size[0], size[1]), plan=plan)
+                paths = identity(channels, (size[0], size[1]), plan=plan)
                 values[name] = _Value({name: paths}, None if plan else np.zeros(channels))
                 continue
             if name in self._folds and name != target:
@@ -266,13 +267,13 @@ class Expansion:
 
     def _pooled(self, op: Pool, paths: Paths) -> Paths:
         if not op.is_max:
-            return ways.average(paths, window=op.window, stride=op.stride, pad=op.pad, gain=op.gain)
+            return average(paths, window=op.window, stride=op.stride, pad=op.pad, gain=op.gain)
         noted = dataclasses.replace(
             paths, approximations=paths.approximations | {f"max_pool={self.linearisation.max_pool}"}
         )
         if self.linearisation.max_pool == "avg":
             gain = 1 / (op.window[0] * op.window[1])
-            return ways.average(noted, window=op.window, stride=op.stride, pad=op.pad, gain=gain)
+            return average(noted, window=op.window, stride=op.stride, pad=op.pad, gain=gain)
         middle = ((op.window[0] - 1) // 2 - op.pad[0], (op.window[1] - 1) // 2 - op.pad[1])
         return ways.shift_by(noted, by=middle, stride=op.stride)
 
@@ -308,7 +309,7 @@ def _convolved(
 ) -> _Value:
     kernel = weight if plan else weight.astype(np.float32, copy=False)
     paths = {
-        source: ways.convolve(p, kernel, stride=op.stride, pad=op.pad, dilation=op.dilation, groups=op.groups)
+        source: convolve(p, kernel, stride=op.stride, pad=op.pad, dilation=op.dilation, groups=op.groups)
         for source, p in value.paths.items()
     }
     if value.bias is None:
@@ -358,7 +359,7 @@ def _blocks(paths: Paths, up: str, down: str) -> Iterator[NewBlock]:
         if piece.up is not None and not np.any(piece.up >= 0):
             continue
         if paths.kind != "sliding":
-            piece = ways.dense(piece, paths.up_count)
+            piece = dense(piece, paths.up_count)
         yield _block(piece, paths, up, down, approximations)
 
 
