@@ -17,7 +17,7 @@ from torch import fx, nn
 from circuitgraph.errors import TraceError
 from importers.linear_ops import MapShape
 
-__all__ = ["Call", "Trace", "attribute", "trace_module"]
+__all__ = ["Call", "Trace", "attribute", "runnable", "trace_module"]
 
 
 @dataclass(eq=False)
@@ -64,6 +64,17 @@ def attribute(root: nn.Module, path: str) -> Any:
     for part in path.split("."):
         value = getattr(value, part)
     return value
+
+
+def runnable(module: nn.Module, trace: Trace) -> fx.GraphModule:
+    """Return the operations of a trace with the module's weights, ready to be run on data."""
+    twin = _stand_in(module, on_meta=False)
+    for node in trace.graph.find_nodes(op="get_attr"):
+        # a constant that only tracing made
+        path = str(node.target)
+        if "." not in path and not hasattr(twin, path):
+            setattr(twin, path, attribute(trace.root, path))
+    return fx.GraphModule(twin, trace.graph)
 
 
 class _Tracer(fx.Tracer):

@@ -7,6 +7,8 @@ reads off those that only move entries, and `importers.tensor_names` says what u
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from importers.linear_ops import Input, LinearGraph, MapShape, Node, Op, Unsuppo
 from importers.tensor_names import function_name, tensor_names
 from importers.torch_ops import Step, Traced
 
-__all__ = ["linearise"]
+__all__ = ["LinearTrace", "linearise", "linearise_traced"]
 
 _HEADS = {"softmax", "log_softmax", "sigmoid", "Softmax", "LogSoftmax", "Sigmoid"}
 
@@ -46,8 +48,26 @@ def linearise(module: nn.Module, input_shape: MapShape) -> LinearGraph:
     TraceError
         The module cannot be traced, or does not run on that shape.
     """
-    traced = trace_module(module, input_shape)
-    return _Builder(module, traced, input_shape).build()
+    return linearise_traced(module, input_shape).graph
+
+
+@dataclass(frozen=True, slots=True)
+class LinearTrace:
+    """A module as linear steps, and the operations that they were read from, so that these can be run.
+
+    `made` says which tensor of `graph` each operation gives, or what part of it.
+    """
+
+    graph: LinearGraph
+    trace: Trace
+    made: Mapping[fx.Node, Traced]
+
+
+def linearise_traced(module: nn.Module, input_shape: MapShape) -> LinearTrace:
+    """Write a module as linear steps, as `linearise` does, and keep what they were read from."""
+    trace = trace_module(module, input_shape)
+    builder = _Builder(module, trace, input_shape)
+    return LinearTrace(builder.build(), trace, builder.made)
 
 
 class _Builder:
