@@ -17,9 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from circuitgraph.ids import FamilyId, LayerId, UnitId, check_network_name
 
 __all__ = [
+    "Agreement",
     "Family",
+    "Fidelity",
     "Form",
     "Layer",
+    "LayerFidelity",
     "LayerKind",
     "Member",
     "NetworkInfo",
@@ -123,6 +126,60 @@ class NetworkInfo(_Record):
     @classmethod
     def _network_follows_the_grammar(cls, network: str) -> str:
         return check_network_name(network)
+
+
+class Agreement(_Record):
+    """How well a layer's activations follow from those of its source layers by the expanded weights.
+
+    Compared are the true activation of a unit at a position and what the linear prediction from the true
+    activations of all source layers gives there, negative values set to zero where the layer is one of rectified units.
+    Units whose true activation never changes are left out and counted.
+    """
+
+    correlation: float | None = Field(description="Pearson, over all units and positions; None where nothing varies")
+    explained: float | None = Field(
+        description="share of the units' variance, each about its own mean, that the prediction explains; "
+        "negative where the units' means would do better"
+    )
+    unit_quartiles: tuple[float, float, float] | None = Field(
+        default=None,
+        description="quartiles of the units' own correlations, the median in the middle; None where "
+        "there are too few positions for one",
+    )
+    positions: int = Field(ge=0, description="positions compared, over all images")
+    constant_units: int = Field(ge=0, description="units left out because their true activation never changes")
+
+
+class LayerFidelity(_Record):
+    """The agreement for one target layer: where no window reaches over a border of a map, and anywhere.
+
+    `interior` is None where there is no such position.
+    """
+
+    interior: Agreement | None
+    anywhere: Agreement
+
+    @property
+    def best_known(self) -> Agreement:
+        """The agreement at interior positions, where the weights are meant to hold, else anywhere."""
+        return self.anywhere if self.interior is None else self.interior
+
+
+class Fidelity(_Record):
+    """How well the expanded weights of a network predict it: per target layer, with what it was measured on."""
+
+    inputs: str = Field(description="what the network was shown, in words, as 'smooth noise' or a folder's name")
+    image_count: int = Field(ge=1)
+    seed: int = Field(ge=0, description="of the noise, and of the choice of positions")
+    mean: tuple[float, ...] = Field(default=(), description="taken from each channel of the images; () for none")
+    std: tuple[float, ...] = Field(default=(), description="by which each channel was divided; () for none")
+    layers: Mapping[str, LayerFidelity]
+
+    def on(self, layer: str) -> str:
+        """Say in words what the figures of one layer were measured on."""
+        where = "interior" if self.layers[layer].interior is not None else "all"
+        images = "image" if self.image_count == 1 else "images"
+        return f"{self.image_count} {images} of {self.inputs}, {where} positions"
 
 
 @dataclass(frozen=True, slots=True)
