@@ -35,7 +35,7 @@ from circuitgraph.errors import (
 )
 from circuitgraph.ids import UnitId
 from circuitgraph.kernels import anchor_of, lay_on_window, union_window
-from circuitgraph.records import Family, Form, Layer, NetworkInfo
+from circuitgraph.records import Family, Fidelity, Form, Layer, NetworkInfo
 
 __all__ = ["Block", "BlockInfo", "Bundle", "check_channel"]
 
@@ -182,9 +182,14 @@ class Bundle:
         return self.info.network
 
     @property
+    def fidelity(self) -> Fidelity | None:
+        """How well the weights predict the network, as it was measured last; None where it was not."""
+        return self.manifest.fidelity
+
+    @property
     def sha256(self) -> str:
-        """The hash of everything in the bundle but the moment it was made."""
-        body = self.manifest.model_dump(mode="json", exclude={"created", "sha256"})
+        """The hash of everything in the bundle but the moment it was made and how well its weights predict."""
+        body = self.manifest.model_dump(mode="json", exclude={"created", "sha256", "fidelity"})
         return hashlib.sha256(fmt.canonical_json(body).encode()).hexdigest()
 
     @cached_property
