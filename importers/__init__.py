@@ -22,6 +22,8 @@ _LAZY = {
     "import_torch": "importers.weights.torch_module",
 }
 
+_EXTRAS = {"torch": "torch", "torchvision": "torch", "safetensors": "torch", "onnx": "onnx"}
+
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
@@ -30,10 +32,11 @@ def __getattr__(name: str) -> Any:
         try:
             return getattr(import_module(_LAZY[name]), name)
         except ModuleNotFoundError as error:
-            if error.name not in ("torch", "torchvision", "safetensors"):
+            extra = _EXTRAS.get(error.name or "")
+            if extra is None:
                 raise
             raise MissingExtraError(
                 f"{name} needs the package {error.name!r}, which is not installed.",
-                hint="pip install 'feature-circuitgraph[torch]'",
+                hint=f"pip install 'feature-circuitgraph[{extra}]'",
             ) from error
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
