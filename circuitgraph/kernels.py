@@ -8,6 +8,7 @@ strides and even windows shift it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,16 @@ from numpy.typing import NDArray
 
 from circuitgraph.errors import ShapeError
 
-__all__ = ["SCALARS", "anchor_of", "lay_on_window", "strong_cut", "summarise", "union_window"]
+__all__ = [
+    "MAGNITUDES",
+    "SCALARS",
+    "anchor_of",
+    "lay_on_window",
+    "strong_cut",
+    "summarise",
+    "summarise_grid",
+    "union_window",
+]
 
 SCALARS = (
     "sum",
@@ -35,7 +45,12 @@ SCALARS = (
 )
 """What `summarise` says of each kernel, in this order."""
 
-_CHUNK_CELLS = 1 << 22
+MAGNITUDES = ("sum", "l1", "l2", "excitation", "inhibition")
+"""Those of `SCALARS` that do not depend on where a kernel is anchored."""
+
+# float64 cells worked on at once: two such arrays stay in the cache of a core
+_CHUNK_CELLS = 1 << 16
+_TILE = 64
 
 
 def anchor_of(form: str, offset: tuple[int, int], window: tuple[int, int]) -> tuple[float, float]:
@@ -49,37 +64,57 @@ def anchor_of(form: str, offset: tuple[int, int], window: tuple[int, int]) -> tu
     return (float(-offset[0]), float(-offset[1]))
 
 
-def _summarise_chunk(kernels: NDArray[np.float64], anchor: tuple[float, float]) -> dict[str, NDArray[Any]]:
-    rows, cols = np.arange(kernels.shape[1]), np.arange(kernels.shape[2])
-    row_sums, col_sums = kernels.sum(axis=2), kernels.sum(axis=1)
-    magnitude = np.abs(kernels)
-    positive = np.where(kernels > 0, kernels, 0).sum(axis=(1, 2))
-    negative = np.where(kernels < 0, kernels, 0).sum(axis=(1, 2))
+def _measure_cells(cells: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Return the `MAGNITUDES` of kernels given as (row, col, ...), with the shape of what follows (row, col).
+
+    With the kernels last each sum is an addition of whole arrays, one cell after the other: fast, and the same bits on
+    any number of threads.
+    """
+    work = np.maximum(cells, 0)
+    positive = work.sum(axis=(0, 1))
+    np.minimum(cells, 0, out=work)
+    negative = work.sum(axis=(0, 1))
+    np.multiply(cells, cells, out=work)
     # from the two, so that no rounding makes an inhibition positive or an l1 smaller than its |sum|
-    total, l1 = positive + negative, positive - negative
-    centre = np.zeros(len(kernels))
-    at_row, at_col = rows == anchor[0], cols == anchor[1]
-    if at_row.any() and at_col.any():
-        centre = kernels[:, int(anchor[0]), int(anchor[1])]
-    peak = magnitude.reshape(len(kernels), len(rows) * len(cols)).argmax(axis=1)
-    peak_row = peak // kernels.shape[2] - int(np.floor(anchor[0]))
-    peak_col = peak % kernels.shape[2] - int(np.floor(anchor[1]))
-    silent = l1 == 0
     return {
-        "sum": total,
-        "l1": l1,
-        "l2": np.sqrt(np.square(kernels).sum(axis=(1, 2))),
+        "sum": positive + negative,
+        "l1": positive - negative,
+        "l2": np.sqrt(work.sum(axis=(0, 1))),
         "excitation": positive,
         "inhibition": negative,
-        "centre": centre,
-        "surround": total - centre,
-        "top": row_sums[:, rows < anchor[0]].sum(axis=1),
-        "bottom": row_sums[:, rows > anchor[0]].sum(axis=1),
-        "left": col_sums[:, cols < anchor[1]].sum(axis=1),
-        "right": col_sums[:, cols > anchor[1]].sum(axis=1),
-        "peak_row": np.where(silent, 0, peak_row),
-        "peak_col": np.where(silent, 0, peak_col),
     }
+
+
+def _place_cells(cells: NDArray[np.float64], anchor: tuple[float, float]) -> dict[str, NDArray[Any]]:
+    """Return those of `SCALARS` that say where a kernel's weights lie; `cells` as for `_measure_cells`."""
+    height, width, *rest = cells.shape
+    rows, cols = np.arange(height), np.arange(width)
+    at_row, at_col = rows == anchor[0], cols == anchor[1]
+    is_inside = bool(at_row.any() and at_col.any())
+    centre = cells[int(anchor[0]), int(anchor[1])] if is_inside else np.zeros(rest)
+    peak = _first_largest(np.abs(cells).reshape(height * width, *rest))
+    return {
+        "centre": centre,
+        "surround": cells.sum(axis=(0, 1)) - centre,
+        "top": cells[rows < anchor[0]].sum(axis=(0, 1)),
+        "bottom": cells[rows > anchor[0]].sum(axis=(0, 1)),
+        "left": cells[:, cols < anchor[1]].sum(axis=(0, 1)),
+        "right": cells[:, cols > anchor[1]].sum(axis=(0, 1)),
+        "peak_row": np.where(peak < 0, 0, peak // width - math.floor(anchor[0])),
+        "peak_col": np.where(peak < 0, 0, peak % width - math.floor(anchor[1])),
+    }
+
+
+def _first_largest(magnitude: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return which of the first axis is the largest, the first of equals; -1 where all are zero."""
+    largest = magnitude.max(axis=0)
+    place = np.zeros(largest.shape, dtype=np.int32)
+    is_open = np.ones(largest.shape, dtype=np.bool_)
+    for line in magnitude[:-1]:
+        is_open &= line != largest
+        place += is_open
+    place[largest == 0] = -1
+    return place
 
 
 def summarise(kernels: NDArray[np.floating[Any]], anchor: tuple[float, float]) -> dict[str, NDArray[Any]]:
@@ -115,20 +150,38 @@ def summarise(kernels: NDArray[np.floating[Any]], anchor: tuple[float, float]) -
     """
     if kernels.ndim != 3 or 0 in kernels.shape[1:]:
         raise ShapeError(f"summarising kernels: the shape is {kernels.shape}, (kernel, row, col) is wanted.")
-    # in chunks, because the work is done in float64 and a layer pair can be large
-    step = max(1, _CHUNK_CELLS // (kernels.shape[1] * kernels.shape[2]))
-    parts = [
-        _summarise_chunk(np.asarray(kernels[start : start + step], dtype=np.float64), anchor)
-        for start in range(0, max(len(kernels), 1), step)
-    ]
-    # a sum beyond float32 becomes infinite, which who writes it refuses
-    with np.errstate(over="ignore"):
-        return {
-            name: np.concatenate([part[name] for part in parts]).astype(
-                np.int32 if name.startswith("peak_") else np.float32, copy=False
-            )
-            for name in SCALARS
-        }
+    return summarise_grid(kernels[np.newaxis], anchor)
+
+
+def summarise_grid(
+    kernels: NDArray[np.floating[Any]], anchor: tuple[float, float], names: Sequence[str] = SCALARS
+) -> dict[str, NDArray[Any]]:
+    """Say the scalars `names` of kernels (down, up, row, col), one after the other by up, then down.
+
+    The order is that of a bundle's edges. Work is done in float64 on pieces that fit a core's cache, so that beside
+    the (down * up,) results nothing large is made.
+    """
+    down_count, up_count, height, width = kernels.shape
+    out = {
+        name: np.empty((up_count, down_count), np.int32 if name.startswith("peak_") else np.float32) for name in names
+    }
+    wants_magnitudes = not set(names).isdisjoint(MAGNITUDES)
+    wants_places = not set(names) <= set(MAGNITUDES)
+    down_step = min(down_count, _TILE) or 1
+    up_step = max(1, _CHUNK_CELLS // (height * width * down_step))
+    down_step = max(1, min(down_step, _CHUNK_CELLS // (height * width)))
+    for up in range(0, up_count, up_step):
+        for down in range(0, down_count, down_step):
+            tile = kernels[down : down + down_step, up : up + up_step]
+            cells = np.array(tile.transpose(2, 3, 1, 0), dtype=np.float64, order="C")
+            found = _measure_cells(cells) if wants_magnitudes else {}
+            if wants_places:
+                found |= _place_cells(cells, anchor)
+            # a sum beyond float32 becomes infinite, which who writes it refuses
+            with np.errstate(over="ignore"):
+                for name, values in out.items():
+                    values[up : up + up_step, down : down + down_step] = found[name]
+    return {name: values.reshape(-1) for name, values in out.items()}
 
 
 def strong_cut(values: NDArray[np.floating[Any]], share: float) -> float:
