@@ -181,6 +181,19 @@ class Fidelity(_Record):
         images = "image" if self.image_count == 1 else "images"
         return f"{self.image_count} {images} of {self.inputs}, {where} positions"
 
+    def rounded(self, digits: int = 4) -> Fidelity:
+        """Return the figures with so many digits after the point, which no order of summing alters."""
+
+        def round_all(value: Any) -> Any:
+            if isinstance(value, float):
+                return round(value, digits)
+            if isinstance(value, Mapping):
+                return {name: round_all(each) for name, each in value.items()}
+            return tuple(round_all(each) for each in value) if isinstance(value, (list, tuple)) else value
+
+        content = self.model_dump()
+        return Fidelity(**{**content, "layers": round_all(content["layers"])})
+
 
 @dataclass(frozen=True, slots=True)
 class NewBlock:
