@@ -55,6 +55,7 @@ def measure_fidelity(
     count: int = IMPORT_IMAGES,
     mean: Sequence[float] = (),
     std: Sequence[float] = (),
+    noise_std: float | None = None,
     positions: int | None = _POSITIONS,
     seed: int = 0,
     traced: LinearTrace | None = None,
@@ -69,14 +70,16 @@ def measure_fidelity(
     module
         The network with its weights; it is not changed.
     images
-        (image, channel, row, col); by default `count` images of `importers.images.smooth_noise`, whose channels have
-        mean 0 and deviation 1.
+        (image, channel, row, col); by default `count` images of `importers.images.smooth_noise`.
     inputs
         What the images are, in words, for the record.
     count
         How many images of noise.
     mean, std
         Taken from, and divided out of, each channel of `images`.
+    noise_std
+        The standard deviation of the noise: that of the inputs that the network was trained on. By default what the
+        import says of it, else 1.
     positions
         At most so many positions are compared in each image and layer, chosen at random; None for all.
     seed
@@ -112,8 +115,9 @@ def measure_fidelity(
     if images is None:
         if count < 1:
             raise ShapeError(f"measuring {bundle.network}: {count} images are asked for, at least 1 is needed.")
-        used, inputs = smooth_noise(shape, count, seed=seed), inputs or SMOOTH_NOISE
-        mean = std = ()
+        deviation = float(noise_std or bundle.info.options.get("input_std", 1.0))
+        used = smooth_noise(shape, count, seed=seed, deviation=deviation)
+        mean, std, inputs = (), (), inputs or f"{SMOOTH_NOISE} of deviation {deviation:g}"
     else:
         used, inputs = normalise(_fitting(images, shape, bundle.network), mean=mean, std=std), inputs or "given images"
     traced = traced or linearise_traced(module, shape)

@@ -21,8 +21,8 @@ _MODES = {1: "L", 3: "RGB"}
 _LARGEST_FILE = 1 << 31
 
 
-def smooth_noise(shape: MapShape, count: int, *, seed: int = 0) -> NDArray[np.float32]:
-    """Make noise whose amplitude falls with frequency as 1/f, as that of photographs does.
+def smooth_noise(shape: MapShape, count: int, *, seed: int = 0, deviation: float = 1.0) -> NDArray[np.float32]:
+    """Make white noise smoothed by a Gaussian whose width is a 28th of the shorter side (8 cells of 224).
 
     Parameters
     ----------
@@ -32,24 +32,25 @@ def smooth_noise(shape: MapShape, count: int, *, seed: int = 0) -> NDArray[np.fl
         How many.
     seed
         The same gives the same noise; an image does not depend on `count`.
+    deviation
+        The standard deviation of each channel of each image; its mean is 0.
 
     Returns
     -------
     ndarray
-        (image, channel, row, col). Each channel of each image has mean 0 and standard deviation 1, as an image has
-        that was normalised by the mean and deviation of its set. The channels share half of their variance.
+        (image, channel, row, col). With deviation 1 it is of the scale of images that were normalised by mean and
+        deviation of their set.
     """
     channels, rows, cols = shape
-    frequency = np.hypot(np.fft.fftfreq(rows)[:, None] * rows, np.fft.rfftfreq(cols)[None, :] * cols)
-    frequency[0, 0] = np.inf
+    turns = np.square(np.fft.fftfreq(rows))[:, None] + np.square(np.fft.rfftfreq(cols))[None, :]
+    gain = np.exp(-2 * np.square(np.pi * min(rows, cols) / 28) * turns)
+    gain[0, 0] = 0
     images = np.empty((count, *shape), dtype=np.float32)
     for number in range(count):
-        white = np.random.default_rng([seed, number]).standard_normal((channels + 1, rows, cols))
-        mixed = (white[1:] + white[:1]) / np.sqrt(2)
-        pink = np.fft.irfft2(np.fft.rfft2(mixed) / frequency, s=(rows, cols))
-        spread = pink.std(axis=(1, 2), keepdims=True)
-        # of a single cell nothing is left
-        images[number] = np.where(spread > 0, pink / np.where(spread > 0, spread, 1), mixed)
+        white = np.random.default_rng([seed, number]).standard_normal(shape)
+        smooth = np.fft.irfft2(np.fft.rfft2(white) * gain, s=(rows, cols)) if rows * cols > 1 else white
+        spread = smooth.std(axis=(1, 2), keepdims=True) if rows * cols > 1 else np.ones((channels, 1, 1))
+        images[number] = deviation * smooth / spread
     return images
 
 
