@@ -12,6 +12,14 @@
       factors/B.I.npy    the folded maps around a bottleneck that was multiplied out, downstream first
       edges/L.parquet    one row an edge into layer number L, sorted by block, up, down
       labels/families.json  families of units that came with the import
+
+Directions are added later and change nothing of what is above but `units.parquet`,
+where they follow the neurons::
+
+      directions.npz              for layer number L: L.coefficients (direction, channel), L.names, L.sources
+      directions/blocks.parquet   one row a block that leads to or from directions
+      directions/kernels/B.npy    block B, float32: (down, up, row, col)
+      directions/edges/L.parquet  one row an edge to or from directions, into layer number L; none for kernels of zeros
 """
 
 from __future__ import annotations
@@ -20,29 +28,37 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from circuitgraph.kernels import SCALARS
-from circuitgraph.records import NetworkInfo
+from circuitgraph.records import Fidelity, NetworkInfo
 
 __all__ = [
     "BLOCKS_A_LAYER",
     "BLOCKS_SCHEMA",
+    "DIRECTIONS_FILE",
+    "DIRECTIONS_FOLDER",
+    "DIRECTIONS_VERSION",
+    "DIRECTION_BLOCKS_SCHEMA",
+    "DIRECTION_EDGES_SCHEMA",
     "EDGES_SCHEMA",
+    "FIRST_DIRECTION_BLOCK",
     "FORMAT_VERSION",
     "LAYERS_SCHEMA",
     "MANIFEST",
     "MIXES_SUM_SHARE",
     "STRONG_SHARE",
     "UNITS_SCHEMA",
+    "DirectionsEntry",
     "FileEntry",
     "Manifest",
+    "NpyRows",
     "canonical_json",
     "file_sha256",
     "iter_files",
@@ -52,8 +68,14 @@ __all__ = [
 ]
 
 FORMAT_VERSION = 1
+DIRECTIONS_VERSION = 2
+"""The format of a bundle that has directions; without them it is `FORMAT_VERSION`, byte for byte."""
+DIRECTIONS_FILE = "directions.npz"
+DIRECTIONS_FOLDER = "directions"
 BLOCKS_A_LAYER = 10_000
 """A block's number is this times its target layer's index, plus its place among the blocks into that layer."""
+FIRST_DIRECTION_BLOCK = 1_000_000_000
+"""Blocks of directions are numbered from here, in each layer from this plus `BLOCKS_A_LAYER` times its index."""
 MANIFEST = "manifest.json"
 
 STRONG_SHARE = 0.02
@@ -132,6 +154,10 @@ EDGES_SCHEMA = pa.schema(
         ("mixes", pa.bool_()),
     ]
 )
+DIRECTION_BLOCKS_SCHEMA = pa.schema([*BLOCKS_SCHEMA, ("up_kind", pa.string()), ("down_kind", pa.string())])
+_UID = pa.dictionary(pa.int32(), pa.string())
+# up and down: the channel of a neuron, the place of a direction among its layer's; the uids say it without looking
+DIRECTION_EDGES_SCHEMA = pa.schema([*EDGES_SCHEMA, ("up_uid", _UID), ("down_uid", _UID)])
 
 
 class FileEntry(BaseModel):
@@ -140,6 +166,14 @@ class FileEntry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     sha256: str
     bytes: int
+
+
+class DirectionsEntry(BaseModel):
+    """What the manifest says of directions that were added: the bundle's hash without them, and by what software."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    bundle_sha256: str
+    software: str
 
 
 class Manifest(BaseModel):
@@ -155,6 +189,14 @@ class Manifest(BaseModel):
     created: str
     software: str
     sha256: str
+    directions: DirectionsEntry | None = None
+    fidelity: Fidelity | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = handler(self)
+        optional = ("directions", "fidelity")
+        return {name: value for name, value in content.items() if name not in optional or value is not None}
 
     @field_validator("counts")
     @classmethod
@@ -213,6 +255,32 @@ def write_npy(path: Path, array: NDArray[Any]) -> FileEntry:
         if array.size:
             file.write(array.reshape(-1).view(np.uint8))
         return file.entry
+
+
+class NpyRows:
+    """An npy file that is written row by row, in order; use it as a context manager."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self._raw = path.open("wb")
+        self._file = _HashingFile(self._raw)
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def write(self, rows: NDArray[np.floating[Any]]) -> None:
+        """Append rows, as float32."""
+        if rows.size:
+            self._file.write(np.ascontiguousarray(rows, dtype="<f4").reshape(-1).view(np.uint8))
+
+    @property
+    def entry(self) -> FileEntry:
+        """What the manifest says of the file as far as it is written."""
+        return self._file.entry
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
 
 
 def write_table(path: Path, table: pa.Table) -> FileEntry:

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from circuitgraph.bundle import format as fmt
+from circuitgraph.bundle.blocks import BlockInfo, common_window, read_blocks
+from circuitgraph.bundle.directions import Directions
 from circuitgraph.errors import (
     BundleCorruptError,
     BundleError,
@@ -34,45 +36,13 @@ from circuitgraph.errors import (
     UnknownUnitError,
 )
 from circuitgraph.ids import UnitId
-from circuitgraph.kernels import anchor_of, lay_on_window, union_window
+from circuitgraph.kernels import anchor_of, lay_on_window
 from circuitgraph.records import Family, Fidelity, Form, Layer, NetworkInfo
 
 __all__ = ["Block", "BlockInfo", "Bundle", "check_channel"]
 
 _AGAIN = "Import the network again."
 _CHANNEL = re.compile("0|[1-9][0-9]{0,8}")
-
-
-@dataclass(frozen=True, slots=True)
-class BlockInfo:
-    """One row of ``blocks.parquet``: where a stored block of kernels lies and what it is."""
-
-    block: int
-    up: str
-    down: str
-    row_start: int
-    row_stop: int
-    form: Form
-    window: tuple[int, int]
-    offset: tuple[int, int]
-    stride: tuple[int, int]
-    approximations: tuple[str, ...]
-    edge_count: int
-    zero_count: int
-    l1: float
-    squared: float
-    cancellation_median: float | None
-    cancellation_p90: float | None
-    strong_sum_cut: float
-    strong_l2_cut: float
-    file: str
-    up_file: str | None
-    factor_files: tuple[str, ...]
-
-    @property
-    def anchor(self) -> tuple[float, float]:
-        """The (row, col) of a kernel that sits on the downstream unit's own position."""
-        return anchor_of(self.form, self.offset, self.window)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +138,7 @@ class Bundle:
 
     def close(self) -> None:
         """Let go of what was read; memory maps close when no array uses them any more."""
-        for name in ("layers", "blocks", "families", "units"):
+        for name in ("layers", "blocks", "directions", "families", "units"):
             self.__dict__.pop(name, None)
 
     @property
@@ -188,9 +158,22 @@ class Bundle:
 
     @property
     def sha256(self) -> str:
-        """The hash of everything in the bundle but the moment it was made and how well its weights predict."""
+        """The hash of everything that was imported; not of when, of directions, or of how well its weights predict."""
+        if self.manifest.directions is not None:
+            return self.manifest.directions.bundle_sha256
         body = self.manifest.model_dump(mode="json", exclude={"created", "sha256", "fidelity"})
         return hashlib.sha256(fmt.canonical_json(body).encode()).hexdigest()
+
+    @property
+    def directions_sha256(self) -> str:
+        """The hash of all directions and their kernels; empty where there are none."""
+        own = {name: entry.sha256 for name, entry in self.manifest.files.items() if name.startswith("directions")}
+        return hashlib.sha256(fmt.canonical_json(own).encode()).hexdigest() if own else ""
+
+    @cached_property
+    def directions(self) -> Directions:
+        """Directions that were added to layers, with their coefficients, kernels and edges."""
+        return Directions(self)
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
@@ -200,16 +183,14 @@ class Bundle:
 
     @cached_property
     def units(self) -> pa.Table:
-        """One row a unit: uid, layer, channel, kind, bias, in_norm, out_norm, is_dead."""
+        """One row a unit: uid, layer, channel, kind, bias, in_norm, out_norm, is_dead; directions after all neurons."""
         return self._table("units.parquet", fmt.UNITS_SCHEMA)
 
     @cached_property
     def blocks(self) -> tuple[BlockInfo, ...]:
-        """Every stored block, by target layer."""
-        # the pairs are two columns each
-        names = [name for name in BlockInfo.__dataclass_fields__ if name not in ("window", "offset", "stride")]
+        """Every stored block between neurons, by target layer; those of directions are in `directions`."""
         with self._reading("blocks.parquet") as path:
-            return tuple(_block_info(row, names) for row in pq.read_table(path).to_pylist())
+            return read_blocks(path, BlockInfo)
 
     @cached_property
     def families(self) -> tuple[Family, ...]:
@@ -256,14 +237,35 @@ class Bundle:
         )
 
     def unit(self, name: str) -> UnitId:
-        """Return the id of the unit called `name` (``net/layer:3``, ``layer:3``, ``4c:447``).
+        """Return the id of the neuron or direction called `name` (``net/layer:3``, ``4c:447``, ``net/layer@car-2``).
 
         Raises
         ------
         UnknownLayerError, UnknownUnitError
-            The layer, or the channel in it, does not exist.
+            The layer, or the channel or direction in it, does not exist.
+        """
+        layer_name, at, direction = name.rpartition("@")
+        if at and layer_name:
+            layer = self.layer(layer_name)
+            unit = UnitId.parse(f"{layer.uid}@{direction}")
+            self.directions.place(unit)
+            return unit
+        return self.neuron(name)
+
+    def neuron(self, name: str) -> UnitId:
+        """Return the id of the neuron called `name`, as `unit` does; what is read by channel takes no direction.
+
+        Raises
+        ------
+        UnknownLayerError, UnknownUnitError
+            The layer, or the channel in it, does not exist, or it is a direction.
         """
         layer_name, _, channel = name.rpartition(":")
+        if not layer_name and "@" in name:
+            raise UnknownUnitError(
+                f"unit {name[:80]!r} is a direction; a neuron is wanted here.",
+                hint=f"Name a neuron by its channel, as in {self.layers[-1].unit(0)}.",
+            )
         if not layer_name or not _CHANNEL.fullmatch(channel):
             raise IdError(
                 f"{name[:80]!r} is not the uid of a unit.",
@@ -286,7 +288,7 @@ class Bundle:
         """
         upper, lower = self.layer(up), self.layer(down)
         parts = self._parts(upper, lower)
-        offset, window = _common_window(parts)
+        offset, window = common_window(parts)
         kernels: NDArray[np.float32]
         if len(parts) == 1 and parts[0].up_file is None and self._covers(parts[0], lower):
             kernels = self.stored(parts[0])
@@ -300,7 +302,8 @@ class Bundle:
     def kernel(self, up: str, down: str) -> NDArray[np.float32]:
         """Return the (row, col) kernel from unit `up` to unit `down`: ``block(up, down).kernels[down, up]``.
 
-        It lies on the window of the whole pair, whose offset `block` tells, and reads no more than itself.
+        It lies on the window of the whole pair, whose offset `block` tells, and reads no more than itself. Either end
+        may be a direction (``net/layer@name``).
 
         Raises
         ------
@@ -308,8 +311,11 @@ class Bundle:
             The unit, its layer or the pair of layers does not exist.
         """
         u, d = self.unit(up), self.unit(down)
+        if u.direction is not None or d.direction is not None:
+            self._parts(self.layer(str(u.layer_id)), self.layer(str(d.layer_id)))
+            return self.directions.kernel(u, d)
         upper, lower = self.layer(str(u.layer_id)), self.layer(str(d.layer_id))
-        offset, window = _common_window(self._parts(upper, lower))
+        offset, window = common_window(self._parts(upper, lower))
         part = self.part_of(upper, lower, d.channel or 0)
         if part is None:
             return np.zeros(window, dtype=np.float32)
@@ -361,13 +367,13 @@ class Bundle:
         return tuple(self._array(name) for name in part.factor_files)
 
     def edges(self, down: str) -> pa.Table:
-        """Return one row for each edge into layer `down`, without kernels; columns as in the format's docstring."""
+        """Return one row for each edge between neurons into layer `down`, without kernels (`format.EDGES_SCHEMA`)."""
         layer = self.layer(down)
         name = f"edges/{layer.index:04d}.parquet"
         return self._table(name, fmt.EDGES_SCHEMA) if name in self.manifest.files else fmt.EDGES_SCHEMA.empty_table()
 
     def iter_edges(self, *, rows: int = 1 << 17) -> Iterator[tuple[BlockInfo, pa.RecordBatch]]:
-        """Yield every edge, in batches of one block each of at most `rows` rows."""
+        """Yield every edge between neurons, in batches of one block each of at most `rows` rows."""
         by_number = {part.block: part for part in self.blocks}
         for layer in self.layers[1:]:
             with (
@@ -468,9 +474,9 @@ def _read_manifest(path: Path) -> fmt.Manifest:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         version = content.get("format_version") if isinstance(content, dict) else None
-        if isinstance(version, int) and version > fmt.FORMAT_VERSION:
+        if isinstance(version, int) and version > fmt.DIRECTIONS_VERSION:
             raise BundleError(
-                f"opening {path}: format {version}, this software reads up to {fmt.FORMAT_VERSION}.",
+                f"opening {path}: format {version}, this software reads up to {fmt.DIRECTIONS_VERSION}.",
                 hint="Update feature-circuitgraph.",
             )
         manifest = fmt.Manifest(**content)
@@ -497,32 +503,10 @@ def _read_manifest(path: Path) -> fmt.Manifest:
     return manifest
 
 
-def _common_window(parts: Sequence[BlockInfo]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (offset, window) of the smallest window that holds all blocks of a pair."""
-    first = parts[0]
-    if any(part.stride != first.stride or _slides(part) != _slides(first) for part in parts):
-        kinds = ", ".join(f"{part.form} with stride {part.stride}" for part in parts)
-        raise BundleError(
-            f"block {first.up} -> {first.down}: it is stored as {kinds}, which no one array holds.",
-            hint="Read each with Bundle.blocks and Bundle.stored.",
-        )
-    return union_window([part.offset for part in parts], [part.window for part in parts])
-
-
-def _slides(part: BlockInfo) -> str:
-    return part.form if part.form in ("global", "spatial") else "window"
-
-
 def _layer(row: dict[str, Any]) -> Layer:
     values: dict[str, Any] = {name: row[name] for name in ("uid", "index", "kind", "unit_count")}
     values |= {name: _pair(row, name) for name in ("size", "stride", "receptive_field")}
     return Layer(**values, aliases=tuple(row["aliases"]))
-
-
-def _block_info(row: dict[str, Any], names: Sequence[str]) -> BlockInfo:
-    values: dict[str, Any] = {name: tuple(row[name]) if isinstance(row[name], list) else row[name] for name in names}
-    window = (row["kh"], row["kw"])
-    return BlockInfo(**values, window=window, offset=_pair(row, "offset"), stride=_pair(row, "stride"))
 
 
 def _pair(row: dict[str, Any], name: str) -> tuple[int, int]:
