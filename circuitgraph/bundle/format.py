@@ -63,6 +63,7 @@ __all__ = [
     "file_sha256",
     "iter_files",
     "manifest_sha256",
+    "with_fidelity",
     "write_npy",
     "write_table",
 ]
@@ -216,6 +217,14 @@ def manifest_sha256(content: Mapping[str, Any]) -> str:
     """Hash the content of a manifest, all but its own `sha256`."""
     body = {name: value for name, value in content.items() if name != "sha256"}
     return hashlib.sha256(canonical_json(body).encode()).hexdigest()
+
+
+def with_fidelity(content: Mapping[str, Any], fidelity: Fidelity | None) -> dict[str, Any]:
+    """Return the content of a manifest with how well the weights predict, rounded, and with its hash made again."""
+    changed = {name: value for name, value in content.items() if name != "fidelity"}
+    if fidelity is not None:
+        changed["fidelity"] = fidelity.rounded().model_dump(mode="json")
+    return {**changed, "sha256": manifest_sha256(changed)}
 
 
 class _HashingFile:
