@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from circuitgraph.bundle import Bundle, BundleWriter
 from circuitgraph.errors import BlockTooLargeError, CircuitGraphError
 from circuitgraph.ids import check_network_name
 from circuitgraph.progress import SILENT, Progress
-from circuitgraph.records import Family, NetworkInfo
+from circuitgraph.records import Family, Fidelity, NetworkInfo
 from importers.expand import MAX_BLOCK_BYTES, Expansion
 from importers.linear_ops import LinearGraph, MapShape
 from importers.linearisation import DEFAULT, Linearisation
@@ -41,6 +41,7 @@ def write_expansion(
     title: str = "",
     reference: str = "",
     replace: bool = False,
+    measure: Callable[[Bundle], Fidelity | None] | None = None,
     progress: Progress = SILENT,
 ) -> Bundle:
     """Expand a network that a front end has read, and write the bundle.
@@ -67,6 +68,9 @@ def write_expansion(
         Families of units and words that go into the bundle.
     replace
         Whether a bundle that is there may be replaced.
+    measure
+        Says of the bundle how well its weights predict the network (`importers.fidelity`); by default that is not
+        measured.
 
     Raises
     ------
@@ -113,7 +117,7 @@ def write_expansion(
                 writer.add_target(own.layer.uid, *_expand(expansion, by_uid[own.layer.uid].tensor))
             task.advance(count)
         writer.add_families(families)
-        return writer.finish()
+        return writer.finish(measure=measure)
 
 
 def _expand(expansion: Expansion, tensor: str) -> tuple[NDArray[np.float32], Any]:
