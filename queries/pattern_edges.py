@@ -242,7 +242,7 @@ def edges_of_kernels(kernels: NDArray[np.float32], anchor: tuple[float, float], 
         up_channels=None,
         gross=None,
     )
-    table, cuts = target_edges([(0, "", edges)], down_count, strong_share=share)
+    table, cuts = target_edges([edges], down_count, strong_share=share)
     columns = {name: table[name].to_numpy() for name in ("up", "down", "excites", "inhibits", "mixes")}
     strong = columns["excites"] | columns["inhibits"] | columns["mixes"]
     return _pair_edges(

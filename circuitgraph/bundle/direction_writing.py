@@ -11,12 +11,11 @@ import errno
 import io
 import json
 import os
-import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,56 +28,43 @@ from numpy.typing import ArrayLike, NDArray
 
 from circuitgraph import __version__
 from circuitgraph.bundle import format as fmt
-from circuitgraph.bundle.blocks import DirectionBlockInfo, UnitKind
+from circuitgraph.bundle.blocks import DirectionBlockInfo
 from circuitgraph.bundle.direction_kernels import (
-    KINDS,
-    EdgeEnds,
+    DirectionWeights,
     Group,
-    add_from,
-    add_into,
-    dense_rows,
+    Held,
+    Kinds,
+    block_info,
     direction_edges,
     groups_into,
-    row_steps,
 )
+from circuitgraph.bundle.direction_state import Layout, check_coefficients, check_names, merge_directions, orient
+from circuitgraph.bundle.partial import created_now, finish_swap, swap
 from circuitgraph.bundle.read import Bundle
-from circuitgraph.bundle.write import _finish_swap, _now, _swap
 from circuitgraph.errors import (
     BlockTooLargeError,
     BundleError,
     CircuitGraphError,
     DiskFullError,
     NonFiniteError,
-    ShapeError,
     UnknownUnitError,
 )
 from circuitgraph.ids import UnitId
-from circuitgraph.progress import SILENT, Progress, Task
+from circuitgraph.progress import SILENT, Progress
 from circuitgraph.records import Layer
 
-__all__ = ["Layout", "MAX_BLOCK_BYTES", "add_directions", "orient", "remove_directions"]
+__all__ = ["MAX_BLOCK_BYTES", "add_directions", "remove_directions"]
+
+MAX_BLOCK_BYTES = 2 << 30
+_WORK = ".directions"
+_State = dict[str, Held]
+
 
 Layout = Literal["auto", "rows", "columns"]
 """Whether directions are the rows or the columns of a matrix; "auto" tells it from the shape, unless it is square."""
 MAX_BLOCK_BYTES = 2 << 30
 _WORK = ".directions"
 _HELD_CELLS = 1 << 24
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """The directions of one layer, in order of their names."""
-
-    names: tuple[str, ...]
-    sources: tuple[str, ...]
-    coefficients: NDArray[np.float32]
-
-    def take(self, places: Sequence[int]) -> _Held:
-        names, sources = (tuple(values[place] for place in places) for values in (self.names, self.sources))
-        return _Held(names, sources, self.coefficients[list(places)])
-
-
-_State = dict[str, _Held]
 
 
 def add_directions(
@@ -143,12 +129,14 @@ def add_directions(
     """
     home = bundle.layer(layer)
     act = f"adding directions to {home.uid}"
-    matrix = _checked(orient(coefficients, home.unit_count, layout=layout, act=act), act, names, normalise=normalise)
+    matrix = check_coefficients(
+        orient(coefficients, home.unit_count, layout=layout, act=act), act, names, normalise=normalise
+    )
     given = tuple(names) if names is not None else tuple(f"d{place}" for place in range(len(matrix)))
-    _check_names(given, len(matrix), home, act)
+    check_names(given, len(matrix), home, act)
     with _changing(bundle) as now:
         state = _state_of(now)
-        changed = _merge(state, home.uid, _Held(given, (source,) * len(given), matrix), act, replace=replace)
+        changed = merge_directions(state, home.uid, Held(given, (source,) * len(given), matrix), act, replace=replace)
         if not changed:
             return Bundle.open(bundle.path)
         return _write(now, state, home.uid, max_block_bytes, progress)
@@ -184,122 +172,9 @@ def remove_directions(
         return _write(now, state, home.uid, None, progress)
 
 
-def orient(coefficients: ArrayLike, width: int, *, layout: Layout, act: str) -> NDArray[np.float64]:
-    """Return coefficients as (direction, channel).
-
-    Raises
-    ------
-    ShapeError
-        Neither axis has `width` channels, or both have and `layout` is "auto".
-    """
-    try:
-        matrix = np.asarray(coefficients, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ShapeError(f"{act}: the coefficients are no matrix of numbers ({error}).") from error
-    matrix = matrix[None] if matrix.ndim == 1 else matrix
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ShapeError(f"{act}: the shape is {matrix.shape}, (direction, channel) is wanted.")
-    if layout == "auto":
-        fits = [size == width for size in matrix.shape]
-        if all(fits):
-            raise ShapeError(
-                f"{act}: {width} x {width} coefficients can be read both ways, with {width} neurons.",
-                hint="Say whether the directions are its rows or its columns: --layout rows (layout='rows').",
-            )
-        layout = "columns" if fits[0] else "rows"
-    matrix = matrix.T if layout == "columns" else matrix
-    if matrix.shape[1] != width:
-        raise ShapeError(
-            f"{act}: the directions have {matrix.shape[1]} coefficients, the layer has {width} neurons.",
-            hint="Name the layer they were found in; give a coefficient for each of its channels.",
-        )
-    return matrix
-
-
-def _checked(
-    matrix: NDArray[np.float64], act: str, names: Sequence[str] | None, *, normalise: bool
-) -> NDArray[np.float32]:
-    def called(row: int) -> str:
-        return names[row] if names is not None and row < len(names) else f"number {row}"
-
-    bad = np.argwhere(~np.isfinite(matrix))
-    if len(bad):
-        row, channel = (int(place) for place in bad[0])
-        raise NonFiniteError(
-            f"{act}: {len(bad)} of {matrix.size} coefficients are NaN or infinite, the first of direction "
-            f"{called(row)} at channel {channel}.",
-            hint="Mend or leave out these directions.",
-        )
-    # by the largest magnitude first, so that no square over- or underflows
-    peaks = np.abs(matrix).max(axis=1, keepdims=True)
-    if normalise and peaks.all():
-        matrix = matrix / peaks
-        matrix = matrix / np.sqrt(np.square(matrix).sum(axis=1, keepdims=True))
-    with np.errstate(over="ignore"):
-        out = matrix.astype(np.float32)
-    zero = np.flatnonzero(~out.any(axis=1))
-    if len(zero):
-        raise ShapeError(
-            f"{act}: {len(zero)} of {len(out)} directions are zero, the first is {called(int(zero[0]))}; "
-            "a direction of no length points nowhere.",
-            hint="Leave these directions out.",
-        )
-    if not np.isfinite(out).all():
-        raise NonFiniteError(
-            f"{act}: a coefficient of {float(peaks.max()):.6g} is infinite as float32.",
-            hint="Normalise them: --normalise (normalise=True).",
-        )
-    return out + np.float32(0)  # no negative zeros
-
-
-def _check_names(names: tuple[str, ...], count: int, home: Layer, act: str) -> None:
-    if len(names) != count:
-        raise ShapeError(f"{act}: {len(names)} names for {count} directions.", hint="Give one name a direction.")
-    for name in names:
-        UnitId.parse(f"{home.uid}@{name}")
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BundleError(f"{act}: the name {twice!r} is given {names.count(twice)} times.", hint="Rename one of them.")
-
-
 def _state_of(bundle: Bundle) -> _State:
     shelf = bundle.directions
-    return {uid: _Held(shelf.names(uid), shelf.sources(uid), shelf.coefficients(uid)) for uid in shelf.layers}
-
-
-def _merge(state: _State, uid: str, new: _Held, act: str, *, replace: bool) -> bool:
-    """Put new directions into a layer of the state; say whether that changed it."""
-    old = state.get(uid)
-    there = {} if old is None else {name: place for place, name in enumerate(old.names)}
-    same, other = [], []
-    for place, name in enumerate(new.names):
-        if old is not None and name in there:
-            is_same = np.array_equal(old.coefficients[there[name]], new.coefficients[place])
-            (same if is_same else other).append(name)
-    if other and not replace:
-        shown = ", ".join(other[:3]) + (f" and {len(other) - 3} more" if len(other) > 3 else "")
-        raise BundleError(
-            f"{act}: {shown} is there with other coefficients.",
-            hint="Give other names, or replace it (--replace; replace=True).",
-        )
-    if len(same) == len(new.names):
-        return False
-    fresh = new.take([place for place, name in enumerate(new.names) if name not in same])
-    if old is not None:
-        kept = old.take([place for place, name in enumerate(old.names) if name not in other])
-        fresh = _Held(
-            kept.names + fresh.names,
-            kept.sources + fresh.sources,
-            np.concatenate([kept.coefficients, fresh.coefficients]),
-        )
-    # in an order that does not depend on what was added first
-    state[uid] = fresh.take(sorted(range(len(fresh.names)), key=lambda place: _natural(fresh.names[place])))
-    return True
-
-
-def _natural(name: str) -> tuple[Any, ...]:
-    pieces = re.split(r"([0-9]+)", name)
-    return (*(int(piece) if place % 2 else piece for place, piece in enumerate(pieces)), name)
+    return {uid: Held(shelf.names(uid), shelf.sources(uid), shelf.coefficients(uid)) for uid in shelf.layers}
 
 
 @contextmanager
@@ -318,7 +193,7 @@ def _changing(bundle: Bundle) -> Iterator[Bundle]:
             f"{act}: {error.strerror or error}.", hint="Copy the bundle to where you may write."
         ) from error
     try:
-        _finish_swap(path)
+        finish_swap(path)
         shutil.rmtree(work, ignore_errors=True)
         with Bundle.open(path) as now:
             if now.sha256 != bundle.sha256:
@@ -348,7 +223,7 @@ def _changing(bundle: Bundle) -> Iterator[Bundle]:
 def _write(bundle: Bundle, state: _State, changed: str, max_block_bytes: int | None, progress: Progress) -> Bundle:
     work = bundle.path.with_name(bundle.path.name + _WORK)
     _NewState(bundle, state, changed, work, max_block_bytes, progress).write()
-    _swap(work, bundle.path)
+    swap(work, bundle.path)
     return Bundle.open(bundle.path)
 
 
@@ -366,6 +241,7 @@ class _NewState:
     ) -> None:
         self.bundle, self.state, self.changed, self.work = bundle, state, changed, work
         self.progress = progress
+        self.weights = DirectionWeights(bundle, state)
         self.groups = [group for layer in bundle.layers[1:] for group in groups_into(bundle, layer)]
         self.files: dict[str, fmt.FileEntry] = {}
         self.rows: list[dict[str, Any]] = []
@@ -374,29 +250,14 @@ class _NewState:
         if max_block_bytes is not None:
             self._check_budget(max_block_bytes)
 
-    def _count(self, layer: Layer, kind: UnitKind) -> int:
-        if kind == "neuron":
-            return layer.unit_count
-        return len(self.state[layer.uid].names) if layer.uid in self.state else 0
-
-    def _coefficients(self, layer: Layer) -> NDArray[np.float64]:
-        return self.state[layer.uid].coefficients.astype(np.float64)
-
-    def _blocks_of(self, group: Group) -> list[tuple[UnitKind, UnitKind]]:
-        return [
-            (up, down)
-            for up, down in KINDS
-            if (up == "neuron" or group.up.uid in self.state) and (down == "neuron" or group.down.uid in self.state)
-        ]
-
-    def _is_changed(self, group: Group, kinds: tuple[UnitKind, UnitKind]) -> bool:
+    def _is_changed(self, group: Group, kinds: Kinds) -> bool:
         ends = zip((group.up, group.down), kinds, strict=True)
         return any(layer.uid == self.changed and kind == "direction" for layer, kind in ends)
 
     def _check_budget(self, limit: int) -> None:
         for group in self.groups:
-            for up, down in self._blocks_of(group):
-                rows, columns = self._count(group.down, down), self._count(group.up, up)
+            for up, down in self.weights.kinds_of(group):
+                rows, columns = self.weights.count(group.down, down), self.weights.count(group.up, up)
                 size = 4 * rows * columns * group.window[0] * group.window[1]
                 if size > limit and self._is_changed(group, (up, down)):
                     window = f"{group.window[0]}x{group.window[1]}"
@@ -437,14 +298,16 @@ class _NewState:
             shutil.copyfile(source, target)
         self.files[name] = entry
 
-    def _kernel_file(self, group: Group, kinds: tuple[UnitKind, UnitKind]) -> str:
+    def _kernel_file(self, group: Group, kinds: Kinds) -> str:
         return f"{fmt.DIRECTIONS_FOLDER}/kernels/{group.block_number(kinds):010d}.npy"
 
     def _write_kernels(self) -> None:
         wanted = [
-            (group, kinds, self._is_changed(group, kinds)) for group in self.groups for kinds in self._blocks_of(group)
+            (group, kinds, self._is_changed(group, kinds))
+            for group in self.groups
+            for kinds in self.weights.kinds_of(group)
         ]
-        cells = sum(self._cells(group, kinds) for group, kinds, is_new in wanted if is_new)
+        cells = sum(self.weights.cells(group, kinds) for group, kinds, is_new in wanted if is_new)
         with self.progress.task("making kernels of directions", 4 * cells, "bytes") as task:
             for group in self.groups:
                 own = [(kinds, is_new) for each, kinds, is_new in wanted if each is group]
@@ -454,67 +317,32 @@ class _NewState:
                         self._link(name, self.bundle.manifest.files[name])
                 new = [kinds for kinds, is_new in own if is_new]
                 task.describe(f"{group.up.uid} -> {group.down.uid}")
-                if ("direction", "neuron") in new:
-                    self._write_from(group, task)
-                if any(down == "direction" for _, down in new):
-                    self._write_into(group, new, task)
-
-    def _cells(self, group: Group, kinds: tuple[UnitKind, UnitKind]) -> int:
-        return self._count(group.up, kinds[0]) * self._count(group.down, kinds[1]) * group.window[0] * group.window[1]
+                with ExitStack() as stack:
+                    files = {kinds: stack.enter_context(self._rows(group, kinds)) for kinds in new}
+                    for kinds, rows in self.weights.iter_rows(group, new):
+                        files[kinds].write(rows)
+                        task.advance(4 * rows.size)
 
     @contextmanager
-    def _rows(self, group: Group, kinds: tuple[UnitKind, UnitKind]) -> Iterator[fmt.NpyRows]:
-        shape = (self._count(group.down, kinds[1]), self._count(group.up, kinds[0]), *group.window)
+    def _rows(self, group: Group, kinds: Kinds) -> Iterator[fmt.NpyRows]:
+        shape = (self.weights.count(group.down, kinds[1]), self.weights.count(group.up, kinds[0]), *group.window)
         name = self._kernel_file(group, kinds)
         with fmt.NpyRows(self.work / name, shape) as rows:
             yield rows
         self.files[name] = rows.entry
 
-    def _write_from(self, group: Group, task: Task) -> None:
-        coefficients = self._coefficients(group.up)
-        widest = max(group.up.unit_count, len(coefficients)) * group.window[0] * group.window[1]
-        with self._rows(group, ("direction", "neuron")) as rows:
-            for start, stop in row_steps(group.down.unit_count, widest):
-                made = add_from(dense_rows(self.bundle, group, start, stop), coefficients)
-                rows.write(made)
-                task.advance(4 * made.size)
-
-    def _write_into(self, group: Group, new: Sequence[tuple[UnitKind, UnitKind]], task: Task) -> None:
-        below = self._coefficients(group.down)
-        above = self._coefficients(group.up) if ("direction", "direction") in new else below[:0]
-        cells = group.window[0] * group.window[1]
-        step = max(1, _HELD_CELLS // (group.up.unit_count * cells))
-        with ExitStack() as stack:
-            files = {kinds: stack.enter_context(self._rows(group, kinds)) for kinds in new if kinds[1] == "direction"}
-            for first in range(0, len(below), step):
-                held = np.zeros((len(below[first : first + step]), group.up.unit_count, *group.window))
-                for start, stop in row_steps(group.down.unit_count, group.up.unit_count * cells):
-                    add_into(self.bundle, group, held, below[first : first + step], start, stop)
-                if ("neuron", "direction") in files:
-                    files["neuron", "direction"].write(held)
-                    task.advance(4 * held.size)
-                if ("direction", "direction") in files:
-                    for start, stop in row_steps(len(held), len(above) * cells):
-                        made = add_from(held[start:stop], above)
-                        files["direction", "direction"].write(made)
-                        task.advance(4 * made.size)
-
     def _write_edges(self) -> None:
         with self.progress.task("edges of directions", len(self.bundle.layers) - 1, "layer") as task:
             for layer in self.bundle.layers[1:]:
-                own = [(g, kinds) for g in self.groups if g.down.uid == layer.uid for kinds in self._blocks_of(g)]
+                own = [(g, kinds) for g in self.groups if g.down.uid == layer.uid for kinds in self.weights.kinds_of(g)]
                 if own:
                     task.describe(layer.uid)
                     self._write_edges_into(layer, own)
                 task.advance()
 
-    def _write_edges_into(self, layer: Layer, own: Sequence[tuple[Group, tuple[UnitKind, UnitKind]]]) -> None:
-        totals = {"neuron": self._neuron_totals(layer), "direction": np.zeros(self._count(layer, "direction"))}
-        for group, kinds in own:
-            if kinds == ("neuron", "direction"):
-                kernels = self._kernels(group, kinds)
-                for start, stop in row_steps(len(kernels), kernels[0].size):
-                    totals["direction"][start:stop] += np.abs(kernels[start:stop]).sum(axis=(1, 2, 3), dtype=np.float64)
+    def _write_edges_into(self, layer: Layer, own: Sequence[tuple[Group, Kinds]]) -> None:
+        into = [self._kernels(group, kinds) for group, kinds in own if kinds == ("neuron", "direction")]
+        totals = self.weights.totals(layer, into)
         name = f"{fmt.DIRECTIONS_FOLDER}/edges/{layer.index:04d}.parquet"
         path = self.work / name
         with pq.ParquetWriter(path, fmt.DIRECTION_EDGES_SCHEMA, compression="zstd") as writer:
@@ -522,55 +350,16 @@ class _NewState:
                 self._write_block_edges(group, kinds, totals[kinds[1]], writer)
         self.files[name] = fmt.FileEntry(sha256=fmt.file_sha256(path), bytes=path.stat().st_size)
 
-    def _kernels(self, group: Group, kinds: tuple[UnitKind, UnitKind]) -> NDArray[np.float32]:
+    def _kernels(self, group: Group, kinds: Kinds) -> NDArray[np.float32]:
         return np.load(self.work / self._kernel_file(group, kinds), mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
 
-    def _neuron_totals(self, layer: Layer) -> NDArray[np.float64]:
-        table = self.bundle.edges(layer.uid)
-        l1 = table["l1"].to_numpy().astype(np.float64)
-        return np.bincount(table["down"].to_numpy(), weights=l1, minlength=layer.unit_count)
-
-    def _ends(self, group: Group, kinds: tuple[UnitKind, UnitKind], totals: NDArray[np.float64]) -> EdgeEnds:
-        def of(layer: Layer, kind: UnitKind) -> tuple[list[str], NDArray[np.float64]]:
-            if kind == "neuron":
-                return [str(layer.unit(channel)) for channel in range(layer.unit_count)], np.ones(layer.unit_count)
-            norms = np.sqrt(np.square(self._coefficients(layer)).sum(axis=1))
-            return [f"{layer.uid}@{name}" for name in self.state[layer.uid].names], norms
-
-        (up_uids, up_norms), (down_uids, down_norms) = of(group.up, kinds[0]), of(group.down, kinds[1])
-        return EdgeEnds(up_uids, down_uids, up_norms, down_norms, totals)
-
     def _write_block_edges(
-        self, group: Group, kinds: tuple[UnitKind, UnitKind], totals: NDArray[np.float64], writer: pq.ParquetWriter
+        self, group: Group, kinds: Kinds, totals: NDArray[np.float64], writer: pq.ParquetWriter
     ) -> None:
-        first, kernels = group.parts[0], self._kernels(group, kinds)
-        part = DirectionBlockInfo(
-            block=group.block_number(kinds),
-            up=group.up.uid,
-            down=group.down.uid,
-            row_start=0,
-            row_stop=len(kernels),
-            form=group.form,
-            window=group.window,
-            offset=group.offset,
-            stride=first.stride,
-            approximations=tuple(dict.fromkeys(word for part in group.parts for word in part.approximations)),
-            edge_count=0,
-            zero_count=0,
-            l1=0.0,
-            squared=0.0,
-            cancellation_median=None,
-            cancellation_p90=None,
-            strong_sum_cut=first.strong_sum_cut,
-            strong_l2_cut=first.strong_l2_cut,
-            file=self._kernel_file(group, kinds),
-            up_file=None,
-            factor_files=(),
-            up_kind=kinds[0],
-            down_kind=kinds[1],
-        )
+        kernels = self._kernels(group, kinds)
+        part = block_info(group, kinds, len(kernels), self._kernel_file(group, kinds))
         count, l1, squared = 0, 0.0, 0.0
-        for table in direction_edges(part, kernels, self._ends(group, kinds, totals)):
+        for table in direction_edges(part, kernels, self.weights.ends(group, kinds, totals)):
             _check_finite(table, part)
             own = np.square(table["l2"].to_numpy().astype(np.float64))
             if kinds == ("neuron", "direction"):
@@ -623,7 +412,7 @@ class _NewState:
                 "layer": [layer.uid] * len(held.names),
                 "channel": [None] * len(held.names),
                 "kind": ["direction"] * len(held.names),
-                "bias": (self._coefficients(layer) @ self.bundle.bias(layer.uid).astype(np.float64)).tolist(),
+                "bias": (self.weights.coefficients(layer) @ self.bundle.bias(layer.uid).astype(np.float64)).tolist(),
                 "in_norm": in_norm.tolist(),
                 "out_norm": out_norm.tolist(),
                 "is_dead": dead.tolist(),
@@ -646,7 +435,7 @@ class _NewState:
                 "format_version": fmt.DIRECTIONS_VERSION if self.state else fmt.FORMAT_VERSION,
                 "counts": counts,
                 "files": dict(sorted(self.files.items())),
-                "created": _now(),
+                "created": created_now(),
                 "directions": entry,
             }
         )

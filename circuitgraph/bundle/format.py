@@ -28,6 +28,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 import numpy as np
@@ -53,6 +54,7 @@ __all__ = [
     "LAYERS_SCHEMA",
     "MANIFEST",
     "MIXES_SUM_SHARE",
+    "ROW_GROUP",
     "STRONG_SHARE",
     "UNITS_SCHEMA",
     "DirectionsEntry",
@@ -79,6 +81,8 @@ FIRST_DIRECTION_BLOCK = 1_000_000_000
 """Blocks of directions are numbered from here, in each layer from this plus `BLOCKS_A_LAYER` times its index."""
 MANIFEST = "manifest.json"
 
+ROW_GROUP = 1 << 17
+"""About how many rows of a table are packed together."""
 STRONG_SHARE = 0.02
 """The share of a layer pair's edges, by |sum| or by l2, that counts as strong."""
 MIXES_SUM_SHARE = 0.2
@@ -292,13 +296,60 @@ class NpyRows:
         self._raw.close()
 
 
+class TableWriter:
+    """Writes one Parquet file piece by piece, hashing what goes by; a context manager.
+
+    Pieces are put together to row groups of about `ROW_GROUP` rows. Numbers that hardly ever repeat are not looked
+    up in a dictionary, which costs more than all else; nothing in the file tells when or where it was made.
+    """
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._raw = path.open("wb")
+        self._file = _HashingFile(self._raw)
+        self._waiting: list[pa.Table] = []
+        self._writer = pq.ParquetWriter(
+            pa.PythonFile(self._file, mode="w"),
+            schema,
+            compression="zstd",
+            use_dictionary=[field.name for field in schema if not pa.types.is_floating(field.type)],
+        )
+
+    def write(self, table: pa.Table) -> None:
+        """Add rows."""
+        self._waiting.append(table)
+        if sum(part.num_rows for part in self._waiting) >= ROW_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            whole = self._waiting[0] if len(self._waiting) == 1 else pa.concat_tables(self._waiting)
+            self._waiting = []
+            self._writer.write_table(whole, row_group_size=max(ROW_GROUP, whole.num_rows))
+
+    @property
+    def entry(self) -> FileEntry:
+        """What the manifest says of the file, once it is closed."""
+        return self._file.entry
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._raw:
+            if error is None:
+                self._flush()
+            self._writer.close()
+
+
 def write_table(path: Path, table: pa.Table) -> FileEntry:
     """Write `table` as Parquet, hashing what goes by."""
-    with path.open("wb") as raw:
-        file = _HashingFile(raw)
-        sink = pa.PythonFile(file, mode="w")
-        pq.write_table(table, sink, compression="zstd", row_group_size=1 << 17)
-        return file.entry
+    writer = TableWriter(path, table.schema)
+    with writer:
+        for start in range(0, table.num_rows, ROW_GROUP):
+            writer.write(table.slice(start, ROW_GROUP))
+    return writer.entry
 
 
 def file_sha256(path: Path) -> str:
