@@ -12,7 +12,7 @@ and nothing but ReLUs of the layers themselves lies on the way.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from torch import nn
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.read import BlockInfo
-from circuitgraph.errors import MappingError, NonFiniteError, ShapeError, WeightsError
+from circuitgraph.errors import CircuitGraphError, MappingError, NonFiniteError, ShapeError, WeightsError
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.records import Agreement, Fidelity, Layer, LayerFidelity
 from importers.images import SMOOTH_NOISE, normalise, smooth_noise
@@ -32,8 +32,9 @@ from importers.linear_ops import Activation, Concat, Gather, LinearGraph, Pool
 from importers.linearise import LinearTrace, linearise_traced
 from importers.true_activations import Forward
 from importers.unit_layers import UnitLayer, UnitRuleWarning, choose_unit_layers
+from importers.weights.tensors import weights_sha256
 
-__all__ = ["IMPORT_IMAGES", "measure_fidelity"]
+__all__ = ["IMPORT_IMAGES", "measure_at_import", "measure_fidelity"]
 
 IMPORT_IMAGES = 4
 """How many images of noise an import measures on unless told otherwise."""
@@ -147,8 +148,35 @@ def measure_fidelity(
     )
 
 
+def measure_at_import(
+    module: nn.Module, traced: LinearTrace, *, count: int, progress: Progress = SILENT
+) -> Callable[[Bundle], Fidelity | None] | None:
+    """Return what measures a bundle at the end of its import, on `count` images of noise; None where that is 0.
+
+    What cannot be measured does not stop an import: it is said, and the bundle then says that it was not measured.
+
+    Raises
+    ------
+    ShapeError
+        `count` is negative.
+    """
+    if count < 0:
+        raise ShapeError(f"measuring fidelity: {count} images are asked for; 0 is for no measurement.")
+    if not count:
+        return None
+
+    def measure(bundle: Bundle) -> Fidelity | None:
+        try:
+            return measure_fidelity(bundle, module, count=count, traced=traced, progress=progress)
+        except CircuitGraphError as error:
+            progress.note(f"how well the weights predict was not measured: {error.message}")
+            return None
+
+    return measure
+
+
 def _check_weights(bundle: Bundle, module: nn.Module) -> None:
-    from importers.weights.torch_module import state_of, weights_sha256
+    from importers.weights.torch_module import state_of
 
     found = weights_sha256(state_of(module, bundle.info.source))
     if found != bundle.info.weights_sha256:
