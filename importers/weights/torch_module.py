@@ -29,9 +29,10 @@ from circuitgraph.progress import SILENT, Progress
 from circuitgraph.records import Family
 from importers.bundling import write_expansion
 from importers.expand import MAX_BLOCK_BYTES
+from importers.fidelity import IMPORT_IMAGES, measure_at_import
 from importers.linear_ops import MapShape
 from importers.linearisation import DEFAULT, Linearisation
-from importers.linearise import linearise
+from importers.linearise import linearise_traced
 from importers.weights.checkpoint import Tensors, check_finite, read_tensors, weights_sha256
 
 __all__ = ["Architecture", "build_architecture", "import_torch", "load_tensors", "state_of", "write_bundle"]
@@ -67,6 +68,7 @@ def import_torch(
     title: str = "",
     reference: str = "",
     replace: bool = False,
+    fidelity: int = IMPORT_IMAGES,
     progress: Progress = SILENT,
 ) -> Bundle:
     """Expand a torch module's weights and write them as a bundle.
@@ -96,6 +98,9 @@ def import_torch(
         Families of units and words that go into the bundle.
     replace
         Whether a bundle that is there may be replaced.
+    fidelity
+        On how many images of noise it is measured how well the weights predict the network
+        (`importers.measure_fidelity`); 0 for no measurement.
 
     Returns
     -------
@@ -144,6 +149,7 @@ def import_torch(
         title=title,
         reference=reference,
         replace=replace,
+        fidelity=fidelity,
         progress=progress,
     )
 
@@ -153,12 +159,17 @@ def write_bundle(
     *,
     input_shape: MapShape,
     source: str,
+    fidelity: int = IMPORT_IMAGES,
+    progress: Progress = SILENT,
     **options: Any,
 ) -> Bundle:
     """Expand a module with its weights in it and write the bundle; `options` are those of `write_expansion`."""
     state = state_of(module, source)
+    traced = linearise_traced(module, input_shape)
     return write_expansion(
-        linearise(module, input_shape),
+        traced.graph,
+        measure=measure_at_import(module, traced, count=fidelity, progress=progress),
+        progress=progress,
         input_shape=input_shape,
         source=source,
         sha256=weights_sha256(state),
