@@ -14,6 +14,7 @@ from circuitgraph.errors import MappingError, ShapeError
 from circuitgraph.ids import slugify
 from circuitgraph.progress import SILENT, Progress
 from importers.expand import MAX_BLOCK_BYTES
+from importers.fidelity import IMPORT_IMAGES
 from importers.linear_ops import MapShape
 from importers.linearisation import DEFAULT, Linearisation
 from importers.weights.checkpoint import check_finite, read_tensors
@@ -37,6 +38,7 @@ def import_kernels(
     linearisation: Linearisation = DEFAULT,
     max_block_bytes: int = MAX_BLOCK_BYTES,
     replace: bool = False,
+    fidelity: int = IMPORT_IMAGES,
     progress: Progress = SILENT,
 ) -> Bundle:
     """Expand the kernels of a file on a named architecture and write them as a bundle.
@@ -56,7 +58,7 @@ def import_kernels(
         The network's id; by default the mapping's, else the architecture's name.
     input_shape
         (channel, row, col); by default the mapping's, else the architecture's.
-    units, linearisation, max_block_bytes, replace
+    units, linearisation, max_block_bytes, replace, fidelity
         As for `importers.import_torch`.
 
     Returns
@@ -111,6 +113,7 @@ def import_kernels(
         title=chosen.title,
         reference=chosen.reference,
         replace=replace,
+        fidelity=fidelity,
         progress=progress,
     )
 
