@@ -8,16 +8,18 @@ from circuitgraph.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from importers.expand import expand_bottleneck
+    from importers.graphdef import import_graphdef
     from importers.linearisation import Linearisation
     from importers.weights.kernels import import_kernels
     from importers.weights.torch_module import import_torch
 
-__all__ = ["Linearisation", "expand_bottleneck", "import_kernels", "import_torch"]
+__all__ = ["Linearisation", "expand_bottleneck", "import_graphdef", "import_kernels", "import_torch"]
 
 # loaded on first use: torch takes a second, and expand_bottleneck needs none of it
 _LAZY = {
     "Linearisation": "importers.linearisation",
     "expand_bottleneck": "importers.expand",
+    "import_graphdef": "importers.graphdef",
     "import_kernels": "importers.weights.kernels",
     "import_torch": "importers.weights.torch_module",
 }
