@@ -80,8 +80,8 @@ def read_blocks(path: Path, kind: type[_Info]) -> tuple[_Info, ...]:
 
 def _block_info(row: dict[str, Any], names: Sequence[str], kind: type[_Info]) -> _Info:
     values: dict[str, Any] = {name: tuple(row[name]) if isinstance(row[name], list) else row[name] for name in names}
-    pairs = {name: (row[f"{name}_row"], row[f"{name}_col"]) for name in ("offset", "stride")}
-    return kind(**values, **pairs, window=(row["kh"], row["kw"]))
+    values |= {name: (row[f"{name}_row"], row[f"{name}_col"]) for name in ("offset", "stride")}
+    return kind(**values, window=(row["kh"], row["kw"]))
 
 
 def common_window(parts: Sequence[BlockInfo]) -> tuple[tuple[int, int], tuple[int, int]]:

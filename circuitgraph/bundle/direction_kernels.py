@@ -6,7 +6,7 @@ window. Sums are in float64 whatever their order, and stored as float32.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,10 @@ from circuitgraph.records import Form, Layer
 if TYPE_CHECKING:
     from circuitgraph.bundle.read import Bundle
 
-__all__ = ["KINDS", "EdgeEnds", "Group", "add_from", "add_into", "dense_rows", "direction_edges", "groups_into"]
+__all__ = ["KINDS", "DirectionWeights", "Group", "Held", "Kinds", "block_info", "direction_edges", "groups_into"]
 
-KINDS: tuple[tuple[UnitKind, UnitKind], ...] = (
+Kinds = tuple[UnitKind, UnitKind]
+KINDS: tuple[Kinds, ...] = (
     ("neuron", "direction"),
     ("direction", "neuron"),
     ("direction", "direction"),
@@ -33,7 +34,22 @@ KINDS: tuple[tuple[UnitKind, UnitKind], ...] = (
 """(up, down) of the blocks that a group can have, in the order of their numbers."""
 
 _CHUNK_CELLS = 1 << 23
+_HELD_CELLS = 1 << 24
 _EDGE_ROWS = 1 << 17
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The directions of one layer, in order of their places: names, where they come from, (direction, channel)."""
+
+    names: tuple[str, ...]
+    sources: tuple[str, ...]
+    coefficients: NDArray[np.float32]
+
+    def take(self, places: Sequence[int]) -> Held:
+        """Return some of them, in the order of `places`."""
+        names, sources = (tuple(values[place] for place in places) for values in (self.names, self.sources))
+        return Held(names, sources, self.coefficients[list(places)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +83,7 @@ class Group:
         form = self.parts[0].form
         return form if form in ("global", "spatial") else "dense"
 
-    def block_number(self, kinds: tuple[UnitKind, UnitKind]) -> int:
+    def block_number(self, kinds: Kinds) -> int:
         """Return the number of its block between units of these kinds."""
         local = len(KINDS) * self.number + KINDS.index(kinds)
         return fmt.FIRST_DIRECTION_BLOCK + fmt.BLOCKS_A_LAYER * self.down.index + local
@@ -85,7 +101,7 @@ def groups_into(bundle: Bundle, down: Layer) -> list[Group]:
     ]
 
 
-def dense_rows(bundle: Bundle, group: Group, start: int, stop: int) -> NDArray[np.float64]:
+def _dense_rows(bundle: Bundle, group: Group, start: int, stop: int) -> NDArray[np.float64]:
     """Return (down, up, row, col) kernels of neurons `start` to `stop` of the downstream layer, zeros and all."""
     (top, left), (height, width) = common_window(group.parts)
     out = np.zeros((stop - start, group.up.unit_count, height, width))
@@ -105,16 +121,16 @@ def dense_rows(bundle: Bundle, group: Group, start: int, stop: int) -> NDArray[n
     return out
 
 
-def add_into(
+def _add_into(
     bundle: Bundle, group: Group, onto: NDArray[np.float64], coefficients: NDArray[np.float64], start: int, stop: int
 ) -> None:
     """Add ``n W`` to (direction, up, row, col) over the downstream neurons `start` to `stop`."""
-    kernels = dense_rows(bundle, group, start, stop)
+    kernels = _dense_rows(bundle, group, start, stop)
     own = coefficients[:, start:stop] @ kernels.reshape(stop - start, kernels[0].size)
     onto += own.reshape(onto.shape)
 
 
-def add_from(kernels: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+def _add_from(kernels: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return ``K m^T``: (down, up, row, col) to (down, direction, row, col)."""
     down, up, height, width = kernels.shape
     cells = np.ascontiguousarray(kernels.reshape(down, up, height * width).transpose(0, 2, 1))
@@ -122,7 +138,7 @@ def add_from(kernels: NDArray[np.float64], coefficients: NDArray[np.float64]) ->
     return out.reshape(down, height, width, len(coefficients)).transpose(0, 3, 1, 2)
 
 
-def row_steps(count: int, cells_a_row: int) -> Iterator[tuple[int, int]]:
+def _row_steps(count: int, cells_a_row: int) -> Iterator[tuple[int, int]]:
     """Cut `count` rows so that no piece is larger than what is worked on at once."""
     step = max(1, _CHUNK_CELLS // max(1, cells_a_row))
     for start in range(0, count, step):
@@ -130,7 +146,7 @@ def row_steps(count: int, cells_a_row: int) -> Iterator[tuple[int, int]]:
 
 
 @dataclass(frozen=True, slots=True)
-class EdgeEnds:
+class _EdgeEnds:
     """What of the units at the ends of a block goes into its edges.
 
     Attributes
@@ -150,7 +166,121 @@ class EdgeEnds:
     totals: NDArray[np.float64]
 
 
-def direction_edges(part: DirectionBlockInfo, kernels: NDArray[np.float32], ends: EdgeEnds) -> Iterator[pa.Table]:
+class DirectionWeights:
+    """What the kernels of directions are, for a bundle and some directions of its layers.
+
+    Parameters
+    ----------
+    held
+        Uid of a layer to its directions.
+    """
+
+    def __init__(self, bundle: Bundle, held: Mapping[str, Held]) -> None:
+        self.bundle, self.held = bundle, held
+
+    def count(self, layer: Layer, kind: UnitKind) -> int:
+        """Return how many units of a kind a layer has."""
+        return (
+            layer.unit_count if kind == "neuron" else len(self.held[layer.uid].names) if layer.uid in self.held else 0
+        )
+
+    def coefficients(self, layer: Layer) -> NDArray[np.float64]:
+        """Return the (direction, channel) coefficients of a layer."""
+        return self.held[layer.uid].coefficients.astype(np.float64)
+
+    def kinds_of(self, group: Group) -> list[Kinds]:
+        """Return which blocks a group has, by what is at their ends."""
+        return [(up, down) for up, down in KINDS if self.count(group.up, up) and self.count(group.down, down)]
+
+    def cells(self, group: Group, kinds: Kinds) -> int:
+        """Return how many weights a block has."""
+        return self.count(group.up, kinds[0]) * self.count(group.down, kinds[1]) * group.window[0] * group.window[1]
+
+    def iter_rows(self, group: Group, wanted: Sequence[Kinds]) -> Iterator[tuple[Kinds, NDArray[np.float64]]]:
+        """Yield the kernels (down, up, row, col) of some blocks of a group piece by piece, rows in order."""
+        if ("direction", "neuron") in wanted:
+            above = self.coefficients(group.up)
+            widest = max(group.up.unit_count, len(above)) * group.window[0] * group.window[1]
+            for start, stop in _row_steps(group.down.unit_count, widest):
+                yield ("direction", "neuron"), _add_from(_dense_rows(self.bundle, group, start, stop), above)
+        if any(down == "direction" for _, down in wanted):
+            yield from self._iter_into(group, wanted)
+
+    def _iter_into(self, group: Group, wanted: Sequence[Kinds]) -> Iterator[tuple[Kinds, NDArray[np.float64]]]:
+        below, cells = self.coefficients(group.down), group.window[0] * group.window[1]
+        step = max(1, _HELD_CELLS // (group.up.unit_count * cells))
+        for first in range(0, len(below), step):
+            made = np.zeros((len(below[first : first + step]), group.up.unit_count, *group.window))
+            for start, stop in _row_steps(group.down.unit_count, group.up.unit_count * cells):
+                _add_into(self.bundle, group, made, below[first : first + step], start, stop)
+            if ("neuron", "direction") in wanted:
+                yield ("neuron", "direction"), made
+            if ("direction", "direction") in wanted:
+                above = self.coefficients(group.up)
+                for start, stop in _row_steps(len(made), len(above) * cells):
+                    yield ("direction", "direction"), _add_from(made[start:stop], above)
+
+    def totals(self, layer: Layer, into: Sequence[NDArray[np.float32]]) -> dict[UnitKind, NDArray[np.float64]]:
+        """Return the l1 of all that leads from neurons to each unit of a layer, by its kind.
+
+        Parameters
+        ----------
+        into
+            Every block from neurons to directions of the layer.
+        """
+        table = self.bundle.edges(layer.uid)
+        l1 = table["l1"].to_numpy().astype(np.float64)
+        neurons = np.zeros(layer.unit_count)
+        np.add.at(neurons, table["down"].to_numpy(), l1)
+        directions = np.zeros(self.count(layer, "direction"))
+        for kernels in into:
+            for start, stop in _row_steps(len(kernels), kernels[0].size):
+                directions[start:stop] += np.abs(kernels[start:stop]).sum(axis=(1, 2, 3), dtype=np.float64)
+        return {"neuron": neurons, "direction": directions}
+
+    def ends(self, group: Group, kinds: Kinds, totals: NDArray[np.float64]) -> _EdgeEnds:
+        """Return what the units at the ends of a block have to do with its edges."""
+        (up_uids, up_norms), (down_uids, down_norms) = self._end(group.up, kinds[0]), self._end(group.down, kinds[1])
+        return _EdgeEnds(up_uids, down_uids, up_norms, down_norms, totals)
+
+    def _end(self, layer: Layer, kind: UnitKind) -> tuple[list[str], NDArray[np.float64]]:
+        if kind == "neuron":
+            return [str(layer.unit(channel)) for channel in range(layer.unit_count)], np.ones(layer.unit_count)
+        norms = np.sqrt(np.square(self.coefficients(layer)).sum(axis=1))
+        return [f"{layer.uid}@{name}" for name in self.held[layer.uid].names], norms
+
+
+def block_info(group: Group, kinds: Kinds, row_count: int, file: str) -> DirectionBlockInfo:
+    """Return what is known of a block before its edges are made."""
+    first = group.parts[0]
+    return DirectionBlockInfo(
+        block=group.block_number(kinds),
+        up=group.up.uid,
+        down=group.down.uid,
+        row_start=0,
+        row_stop=row_count,
+        form=group.form,
+        window=group.window,
+        offset=group.offset,
+        stride=first.stride,
+        approximations=tuple(dict.fromkeys(word for part in group.parts for word in part.approximations)),
+        edge_count=0,
+        zero_count=0,
+        l1=0.0,
+        squared=0.0,
+        cancellation_median=None,
+        cancellation_p90=None,
+        strong_sum_cut=first.strong_sum_cut,
+        strong_l2_cut=first.strong_l2_cut,
+        file=file,
+        up_file=None,
+        factor_files=(),
+        up_kind=kinds[0],
+        down_kind=kinds[1],
+    )
+
+
+def direction_edges(part: DirectionBlockInfo, kernels: NDArray[np.float32], ends: _EdgeEnds) -> Iterator[pa.Table]:
     """Yield the edges of a block, sorted by up, then down, without kernels of zeros."""
     down_count, up_count = kernels.shape[:2]
     step = max(1, _EDGE_ROWS // max(1, down_count))

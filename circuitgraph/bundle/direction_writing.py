@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -60,8 +60,6 @@ _WORK = ".directions"
 _State = dict[str, Held]
 
 
-Layout = Literal["auto", "rows", "columns"]
-"""Whether directions are the rows or the columns of a matrix; "auto" tells it from the shape, unless it is square."""
 MAX_BLOCK_BYTES = 2 << 30
 _WORK = ".directions"
 _HELD_CELLS = 1 << 24

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from circuitgraph.bundle import format as fmt
+from circuitgraph.bundle.direction_checks import compare_directions
 from circuitgraph.bundle.edges import BlockEdges, TargetEdges
 from circuitgraph.bundle.read import Bundle
 from circuitgraph.errors import BundleCorruptError
@@ -70,6 +71,9 @@ def verify_bundle(bundle: Bundle, *, progress: Progress = SILENT) -> VerifyRepor
                 task.advance()
         if edge_count != bundle.manifest.counts["edges"]:
             differences.append(f"{edge_count} edges, the manifest says {bundle.manifest.counts['edges']}")
+        if bundle.directions.count:
+            differences += compare_directions(bundle)
+            edge_count += bundle.manifest.counts["direction_edges"]
     return VerifyReport(len(bundle.manifest.files), total, edge_count, tuple(differences))
 
 
