@@ -17,7 +17,7 @@ Voss et al., "Visualizing Weights", Distill 2021. https://doi.org/10.23915/disti
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +28,10 @@ from circuitgraph.records import Form, NewBlock
 from importers import steps as ways
 from importers.convolving import average, convolve
 from importers.linear_ops import (
+    NOTHING_ADMITS_IT,
     Activation,
     Add,
+    ChannelNorm,
     Concat,
     Conv,
     Flatten,
@@ -41,7 +43,7 @@ from importers.linear_ops import (
     Scale,
     Unsupported,
 )
-from importers.linearisation import DEFAULT, Linearisation
+from importers.linearisation import DEFAULT, Linearisation, taken_as
 from importers.pieces import Paths, Piece, dense, identity
 
 __all__ = [
@@ -121,14 +123,14 @@ class Expansion:
         linearisation: Linearisation = DEFAULT,
         max_block_bytes: int = MAX_BLOCK_BYTES,
     ) -> None:
-        self.graph = graph
+        self.graph = taken_as(graph, linearisation)
         self.layers = dict(layers)
         self.linearisation = linearisation
         self.max_block_bytes = max_block_bytes
         # a batch norm after a convolution that nothing else reads is folded into it
         self._folds = {
             node.inputs[0]: node.name
-            for node in graph.nodes.values()
+            for node in self.graph.nodes.values()
             if isinstance(node.op, Scale)
             and isinstance(graph.nodes[node.inputs[0]].op, Conv)
             and len(graph.users[node.inputs[0]]) == 1
@@ -180,6 +182,7 @@ class Expansion:
                         stack.append(source)
         order = sorted(needed, key=self.graph.order.__getitem__)
         left = {name: sum(user in needed for user in self.graph.users[name]) for name in order}
+        self._refuse_attention(order, target)
         own = own_activations(self.graph, target)
         values: dict[str, _Value] = {}
         for name in order:
@@ -196,12 +199,24 @@ class Expansion:
             read = self.graph.nodes[fold].inputs if fold else inputs
             value = self._step(node, [values[source] for source in read], fold, own, target, plan=plan)
             self._afford(value, node, target)
-            values[name] = value
+            values[name] = _noted(value, node.approximations)
             for source in dict.fromkeys(read):
                 left[source] -= 1
                 if not left[source] and source != target:
                     del values[source]
         return values[target]
+
+    def _refuse_attention(self, names: Iterable[str], target: str) -> None:
+        """Name attention before anything that an option would admit."""
+        for name in names:
+            node = self.graph.nodes[name]
+            if isinstance(node.op, Unsupported) and node.op.is_attention:
+                raise self._refusal(node, target, node.op.reason, node.op.remedy)
+
+    def _refusal(self, node: Node, target: str, reason: str, remedy: str) -> UnsupportedOperationError:
+        return UnsupportedOperationError(
+            f"expanding {self.layers[target]}: {node}: {reason}.", hint=remedy or NOTHING_ADMITS_IT
+        )
 
     def _step(
         self,
@@ -220,9 +235,7 @@ class Expansion:
                     return _folded(conv, norm, values[0], plan=plan)
             return self._apply(node, values, own, plan=plan)
         except UnsupportedOperationError as error:
-            raise UnsupportedOperationError(
-                f"expanding {self.layers[target]}: {node}: {error.message}.", hint=error.hint
-            ) from None
+            raise self._refusal(node, target, error.message, error.hint) from None
 
     def _apply(self, node: Node, values: Sequence[_Value], own: frozenset[str], *, plan: bool) -> _Value:
         op = node.op
@@ -231,6 +244,8 @@ class Expansion:
         if isinstance(op, Scale):
             paths = {source: ways.scale(p, op.gain) for source, p in values[0].paths.items()}
             return _Value(paths, None if values[0].bias is None else values[0].bias * op.gain + op.shift)
+        if isinstance(op, ChannelNorm):
+            return _normalised(op, values[0], plan=plan)
         if isinstance(op, Activation):
             return self._activated(node, op, values[0], own)
         if isinstance(op, Pool):
@@ -260,10 +275,7 @@ class Expansion:
         if node.name not in own:
             only = len(paths) == 1
             paths = {s: ways.pass_activation(p, is_only_way=only) for s, p in paths.items()}
-        if op.approximations:
-            added = frozenset(op.approximations)
-            paths = {s: dataclasses.replace(p, approximations=p.approximations | added) for s, p in paths.items()}
-        return _Value(dict(paths), value.bias)
+        return _noted(_Value(dict(paths), value.bias), op.approximations)
 
     def _pooled(self, op: Pool, paths: Paths) -> Paths:
         if not op.is_max:
@@ -288,6 +300,22 @@ class Expansion:
                         f"the limit is {self.max_block_bytes:,}.",
                         hint=f"Allow more with --max-block {size}, or take layers in between with --units activations.",
                     )
+
+
+def _noted(value: _Value, approximations: Sequence[str]) -> _Value:
+    """Record approximations on all ways into a tensor."""
+    if not approximations:
+        return value
+    added = frozenset(approximations)
+    paths = {s: dataclasses.replace(p, approximations=p.approximations | added) for s, p in value.paths.items()}
+    return _Value(paths, value.bias)
+
+
+def _normalised(op: ChannelNorm, value: _Value, *, plan: bool) -> _Value:
+    """Take the mean over channels away, which is linear, and apply the gain."""
+    count = len(op.gain)
+    centred = (np.eye(count) - 1 / count) * op.gain[:, None]
+    return _convolved(Conv(centred[:, :, None, None], op.shift), centred[:, :, None, None], op.shift, value, plan=plan)
 
 
 def _folded(conv: Conv, norm: Scale, value: _Value, *, plan: bool) -> _Value:

@@ -17,7 +17,7 @@ from torch import fx
 from circuitgraph.errors import UnsupportedOperationError
 from importers.linear_ops import Flatten, Gather, MapShape, Node
 from importers.moved_entries import as_gather
-from importers.torch_ops import Traced
+from importers.torch_steps import Traced, is_channels_last
 
 __all__ = ["is_whole", "map_shape", "moved_step", "replay", "traced_in"]
 
@@ -43,7 +43,7 @@ def replay(run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     def wrap(part: torch.Tensor) -> Traced:
         if part.ndim < 1 or part.shape[0] != 1:
             raise UnsupportedOperationError("it mixes the batch with other axes")
-        return Traced(source.base, tuple(part.shape[1:]), part[0])
+        return Traced(source.base, tuple(part.shape[1:]), part[0], steps=source.steps)
 
     return tuple(wrap(part) for part in moved) if isinstance(moved, (tuple, list)) else wrap(moved)
 
@@ -71,7 +71,7 @@ def moved_step(x: Traced, base: Node) -> Flatten | Gather | None:
 
 def is_whole(x: Traced, base: Node) -> bool:
     """Whether a vector or map holds each entry of its base once."""
-    if x.index is None:
+    if x.index is None or is_channels_last(x):
         return True
     if len(x.shape) != 1 and map_shape(x.shape) != base.shape:
         return False

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "NOTHING_ADMITS_IT",
     "Activation",
     "Add",
     "ChannelNorm",
@@ -40,6 +41,9 @@ __all__ = [
     "Scale",
     "Unsupported",
 ]
+
+NOTHING_ADMITS_IT = "No option admits it; --skip-refused (Python: skip_refused=True) imports the other layers."
+"""The remedy for a step that has none of its own."""
 
 Pair = tuple[int, int]
 MapShape = tuple[int, int, int]
@@ -167,10 +171,15 @@ class LocalResponseNorm:
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """A step with no linear form here; it is refused when the weights on its path are asked for."""
+    """A step with no linear form here; it is refused when the weights on its path are asked for.
+
+    `is_attention` marks what makes a network another kind of network: it is named before any other step that is
+    refused on the same way.
+    """
 
     reason: str
     remedy: str = ""
+    is_attention: bool = False
 
 
 Op = (
@@ -197,6 +206,7 @@ class Node:
 
     `where` is the module path it was made in or by (``layer1.0.conv1``), `what` the module's class or the
     function's name; both are for messages. `shape` is for an input of the shape the front end was given.
+    `approximations` are recorded on every edge that it lies under (`importers.linearisation.taken_as`).
     """
 
     name: str
@@ -205,6 +215,7 @@ class Node:
     shape: MapShape
     where: str
     what: str
+    approximations: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.what} at {self.where!r}" if self.where else self.what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +11,21 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from circuitgraph.errors import WeightsError
+from circuitgraph.errors import ShapeError, WeightsError
+from importers.linear_ops import (
+    Activation,
+    ChannelNorm,
+    Gate,
+    LinearGraph,
+    LocalResponseNorm,
+    MapShape,
+    Node,
+    Op,
+    Scale,
+    Unsupported,
+)
 
-__all__ = ["DEFAULT", "Linearisation", "MaxPoolRule"]
+__all__ = ["DEFAULT", "Linearisation", "MaxPoolRule", "taken_as"]
 
 MaxPoolRule = Literal["avg", "centre"]
 
@@ -79,3 +92,96 @@ class Linearisation:
 
 DEFAULT = Linearisation()
 """Max pools as means, and nothing else that is not linear."""
+
+
+def taken_as(graph: LinearGraph, choices: Linearisation) -> LinearGraph:
+    """Put linear steps in the place of those that a choice is needed for.
+
+    Parameters
+    ----------
+    graph
+        A network as linear steps.
+    choices
+        What is taken for what.
+
+    Returns
+    -------
+    LinearGraph
+        The same tensors. What was chosen is in `Node.approximations`; what no choice was made for is `Unsupported`,
+        with the choice that would admit it as its remedy.
+
+    Raises
+    ------
+    WeightsError
+        A gate's constants are not finite, or are given for a gate that the network has not.
+    ShapeError
+        A gate's constants are not one a channel.
+    """
+    gates = {node.op.path: node.shape for node in graph.nodes.values() if isinstance(node.op, Gate)}
+    _check_gates(choices, gates)
+    nodes = {name: _taken(node, choices) for name, node in graph.nodes.items()}
+    return dataclasses.replace(graph, nodes=nodes)
+
+
+def _taken(node: Node, choices: Linearisation) -> Node:
+    op, approximation = _linear_op(node.op, node.shape, choices)
+    if op is node.op:
+        return node
+    return dataclasses.replace(node, op=op, approximations=(approximation,) if approximation else ())
+
+
+def _linear_op(op: Op, shape: MapShape, choices: Linearisation) -> tuple[Op, str]:
+    """Return what an operation is taken as, and what is recorded for it."""
+    if isinstance(op, Activation) and op.option:
+        if getattr(choices, op.option) is None:
+            return _undecided(*_UNDECIDED[op.option]), ""
+        return Activation(op.approximations), f"{op.kind}=identity"
+    if isinstance(op, Gate):
+        if choices.gate is None or (isinstance(choices.gate, Mapping) and op.path not in choices.gate):
+            return _undecided(f"the gate {op.path!r} depends on the map that it gates", "gate", "0.5", _MEASURED), ""
+        if isinstance(choices.gate, Mapping):
+            return Scale(np.asarray(choices.gate[op.path], np.float64), np.zeros(shape[0])), "gate=by-channel"
+        return Scale(np.full(shape[0], float(choices.gate)), np.zeros(shape[0])), f"gate={choices.gate:g}"
+    if isinstance(op, (ChannelNorm, LocalResponseNorm)):
+        if choices.norm_gain is None:
+            return _undecided(*_UNDECIDED["norm_gain" if isinstance(op, ChannelNorm) else "local_norm"]), ""
+        said = f"norm_gain={choices.norm_gain:g}"
+        if isinstance(op, ChannelNorm):
+            return ChannelNorm(op.gain * choices.norm_gain, op.shift), said
+        return Scale(np.full(shape[0], float(choices.norm_gain)), np.zeros(shape[0])), said
+    return op, ""
+
+
+_MEASURED = ", or with its mean over images (--gate mean --images FOLDER; Python: importers.measure_gates)"
+_UNDECIDED = {
+    "smooth": ("it is only near the identity, far above zero", "smooth", "identity"),
+    "leaky": ("it has a slope below zero too, which expanded weights leave out", "leaky", "identity"),
+    "norm_gain": ("it divides by a deviation that differs from position to position", "norm_gain", "1"),
+    "local_norm": ("it divides by what the neighbouring channels do", "norm_gain", "1"),
+}
+
+
+def _undecided(reason: str, option: str, example: str, more: str = "") -> Unsupported:
+    value = example if example[0].isdigit() else repr(example)
+    return Unsupported(
+        reason,
+        f"Admit it with --{option.replace('_', '-')} {example} (Python: Linearisation({option}={value})){more}; "
+        "each edge it lies under will say so.",
+    )
+
+
+def _check_gates(choices: Linearisation, gates: Mapping[str, MapShape]) -> None:
+    if not isinstance(choices.gate, Mapping):
+        return
+    for path, values in choices.gate.items():
+        if path not in gates:
+            known = ", ".join(list(gates)[:5]) or "none"
+            raise WeightsError(f"choosing a linearisation: the network has no gate {path!r}; it has {known}.")
+        found = np.shape(values)
+        if found != gates[path][:1]:
+            raise ShapeError(
+                f"choosing a linearisation: the gate {path!r} multiplies {gates[path][0]} channels, "
+                f"its constants have the shape {found}."
+            )
+        if not np.all(np.isfinite(values)):
+            raise WeightsError(f"choosing a linearisation: a constant of the gate {path!r} is not finite.")

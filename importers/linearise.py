@@ -19,9 +19,11 @@ from circuitgraph.errors import TraceError, UnsupportedOperationError
 from importers import torch_ops as ops
 from importers.fx_trace import Trace, attribute, trace_module
 from importers.index_replay import is_whole, map_shape, moved_step, replay, traced_in
-from importers.linear_ops import Input, LinearGraph, MapShape, Node, Op, Unsupported
+from importers.linear_ops import Gate, Input, LinearGraph, MapShape, Node, Op, Unsupported
 from importers.tensor_names import function_name, tensor_names
 from importers.torch_ops import Step, Traced
+from importers.torch_refusals import reason_for_module
+from importers.torch_steps import NOTHING_ADMITS_IT, need_data
 
 __all__ = ["LinearTrace", "linearise", "linearise_traced"]
 
@@ -82,6 +84,7 @@ class _Builder:
         self.values: dict[fx.Node, Any] = {}
         self.made: dict[fx.Node, Traced] = {}
         self.notes: list[str] = []
+        self.gates: dict[str, fx.Node] = {}
 
     def build(self) -> LinearGraph:
         """Make the graph."""
@@ -123,7 +126,7 @@ class _Builder:
         if "input" not in self.nodes:
             self.nodes["input"] = Node("input", Input(), (), self.input_shape, "", "input")
             self.creator["input"] = node
-            self.values[node] = self.made[node] = Traced("input", self.input_shape)
+            self.values[node] = self.made[node] = Traced("input", self.input_shape, steps=self.nodes)
         elif node.args:
             self.values[node] = node.args[0]
         else:
@@ -145,7 +148,7 @@ class _Builder:
         try:
             value = self._rule(node, module, args, kwargs)
             if isinstance(value, Step):
-                value = self._emit(node, value.op, [self._settle(x, node) for x in value.inputs])
+                value = self._carry_out(value, node)
         except UnsupportedOperationError as error:
             inputs = [x.base for x in traced_in((args, kwargs))]
             value = self._emit(node, Unsupported(error.message, error.hint), inputs)
@@ -161,8 +164,9 @@ class _Builder:
             kind = type(module)
             if kind in ops.REPLAYED_MODULES:
                 return replay(lambda *a, **k: ops.REPLAYED_MODULES[kind](module, *a, **k), args, kwargs)
-            if kind in ops.MODULES:
-                return ops.MODULES[kind](module, *args, **kwargs)
+            rule = ops.MODULES.get(kind) or reason_for_module(kind)
+            if rule is not None:
+                return rule(module, *args, **kwargs)
         elif node.op == "call_method":
             name = str(node.target).rstrip("_")
             if name in ops.REPLAYED_METHODS:
@@ -177,12 +181,26 @@ class _Builder:
             return replay(ops.REPLAYED_FUNCTIONS[node.target], args, kwargs)
         elif node.target in ops.FUNCTIONS:
             return ops.FUNCTIONS[node.target](*args, **kwargs)
-        elif getattr(node.target, "__name__", "") == "stochastic_depth":
-            return args[0]
-        raise UnsupportedOperationError(
-            "it has no linear form here",
-            hint="No option admits it; the operations that are expanded are in the documentation.",
-        )
+        elif getattr(node.target, "__name__", "") in ops.NAMED_FUNCTIONS:
+            return ops.NAMED_FUNCTIONS[node.target.__name__](*args, **kwargs)  # type: ignore[union-attr]
+        raise UnsupportedOperationError("it has no linear form here", hint=NOTHING_ADMITS_IT)
+
+    def _carry_out(self, step: Step, node: fx.Node) -> Traced:
+        if isinstance(step.op, Unsupported):
+            return self._emit(node, step.op, [x.base for x in traced_in(step.inputs)])
+        op = step.op
+        if isinstance(op, Gate):
+            path = self._where(node) or "mul"
+            count = sum(other.partition("#")[0] == path for other in self.gates)
+            op = Gate(f"{path}#{count}" if count else path)
+            self.gates[op.path] = next(n for n in node.all_input_nodes if self.values[n] is step.gate)
+        inputs = [self._settle(x, node) for x in step.inputs]
+        if not step.channels_last:
+            return self._emit(node, op, inputs)
+        rows, cols, channels = tuple(self.trace.results[node].shape[1:])
+        made = self._add(node, op, inputs, (channels, rows, cols), (rows, cols, channels))
+        made.index = torch.arange(rows * cols * channels).reshape(channels, rows, cols).permute(1, 2, 0)
+        return made
 
     def _emit(self, node: fx.Node, op: Op, inputs: list[str]) -> Traced:
         result = self.trace.results[node]
@@ -196,21 +214,24 @@ class _Builder:
 
     def _add(self, node: fx.Node, op: Op, inputs: list[str], shape: MapShape, torch_shape: tuple[int, ...]) -> Traced:
         name = f"t{len(self.nodes)}"
-        path = ".".join(call.path for call in self.trace.stacks[node][-1:])
-        where = str(node.target) if node.op == "call_module" else path
-        self.nodes[name] = Node(name, op, tuple(inputs), shape, where, self._what(node))
+        self.nodes[name] = Node(name, op, tuple(inputs), shape, self._where(node), self._what(node))
         self.creator[name] = node
-        return Traced(name, torch_shape)
+        return Traced(name, torch_shape, steps=self.nodes)
+
+    def _where(self, node: fx.Node) -> str:
+        path = ".".join(call.path for call in self.trace.stacks[node][-1:])
+        return str(node.target) if node.op == "call_module" else path
 
     def _what(self, node: fx.Node) -> str:
         if node.op == "call_module":
             return type(attribute(self.module, str(node.target))).__name__
         return function_name(node)
 
-    def _settle(self, x: Any, node: fx.Node) -> str:
+    def _settle(self, x: Traced | Step, node: fx.Node) -> str:
         """Return the name of a tensor, making the step that moves its entries if there is one."""
-        if not isinstance(x, Traced):
-            raise UnsupportedOperationError("it is called with something that is not the data")
+        if isinstance(x, Step):
+            return self._carry_out(x, node).base
+        x = need_data(x)
         if x.index is None:
             return x.base
         if x.settled is None:

@@ -7,8 +7,21 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from importers.linear_ops import Conv, GlobalPool, Pool, Scale
-from importers.torch_steps import Step, Traced, need_map, pass_on, refuse, to_array, to_pair
+from importers.linear_ops import ChannelNorm, Conv, GlobalPool, LocalResponseNorm, Pool, Scale
+from importers.torch_steps import (
+    NOTHING_ADMITS_IT,
+    Step,
+    Traced,
+    channels_first,
+    is_channels_last,
+    need_data,
+    need_map,
+    pass_on,
+    pointwise,
+    refuse,
+    to_array,
+    to_pair,
+)
 
 __all__ = [
     "adaptive_average_pool",
@@ -18,7 +31,9 @@ __all__ = [
     "batch_norm_module",
     "convolution",
     "convolution_module",
+    "layer_norm",
     "linear_layer",
+    "local_response_norm",
     "max_pool",
     "max_pool_module",
     "mean",
@@ -45,17 +60,41 @@ def convolution(
 def convolution_module(module: nn.Conv2d, input: Any) -> Step:
     """Make a module's convolution."""
     if module.padding_mode != "zeros":
-        raise refuse(
-            f"padding with {module.padding_mode!r} is not linear by position", "Only zero padding is expanded."
-        )
+        raise refuse(f"padding with {module.padding_mode!r}: only zero padding is expanded", NOTHING_ADMITS_IT)
     return convolution(input, module.weight, module.bias, module.stride, module.padding, module.dilation, module.groups)
 
 
 def linear_layer(input: Any, weight: Any, bias: Any = None) -> Step:
     """Make a linear layer."""
-    if not isinstance(input, Traced) or len(input.shape) != 1:
-        raise refuse("a linear layer over the last of several axes (as in attention) is not expanded")
-    return Step(Conv(to_array(weight)[:, :, None, None], None if bias is None else to_array(bias)), [input])
+    conv = Conv(to_array(weight)[:, :, None, None], None if bias is None else to_array(bias))
+    x = need_data(input)
+    return _over_channels(conv, x, "a linear layer")
+
+
+def _over_channels(op: Conv | ChannelNorm, x: Traced, what: str) -> Step:
+    """Make a step over the last axis, which must hold the channels."""
+    if len(x.shape) == 1:
+        return Step(op, [x])
+    if len(x.shape) == 3 and x.index is not None:
+        return Step(op, [channels_first(x)], channels_last=True)
+    axes = "the columns of a map" if len(x.shape) == 3 else f"the last of the axes {x.shape}"
+    raise refuse(f"{what} over {axes} is not expanded", NOTHING_ADMITS_IT)
+
+
+def layer_norm(input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, *_: Any, **__: Any) -> Step:
+    """Make a layer norm over channels."""
+    x = need_data(input)
+    axes = tuple(normalized_shape) if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+    if len(axes) != 1:
+        raise refuse(f"a layer norm over the shape {axes}, positions too, is not linear", NOTHING_ADMITS_IT)
+    gain = np.ones(axes[0]) if weight is None else to_array(weight).astype(np.float64)
+    shift = np.zeros(axes[0]) if bias is None else to_array(bias).astype(np.float64)
+    return _over_channels(ChannelNorm(gain, shift), x, "a layer norm")
+
+
+def local_response_norm(input: Any, *_: Any, **__: Any) -> Step:
+    """Make a local response norm."""
+    return pointwise(LocalResponseNorm(), need_map(input))
 
 
 def batch_norm(
@@ -70,7 +109,7 @@ def batch_norm(
 ) -> Step:
     """Make a batch norm in use a gain and a shift, computed in float64."""
     if running_mean is None or running_var is None or training:
-        raise refuse("a batch norm without running statistics depends on the batch")
+        raise refuse("a batch norm without running statistics depends on the batch", NOTHING_ADMITS_IT)
     mean, variance = (to_array(value).astype(np.float64) for value in (running_mean, running_var))
     if (variance + eps <= 0).any():
         place = int(np.argmin(variance))
@@ -104,7 +143,7 @@ def max_pool(
     """Make a max pool."""
     x = need_map(input)
     if to_pair(dilation) != (1, 1) or return_indices:
-        raise refuse("a dilated max pool, or one that returns indices, is not expanded")
+        raise refuse("a dilated max pool, or one that returns indices, is not expanded", NOTHING_ADMITS_IT)
     window = to_pair(kernel_size)
     return Step(Pool(window, to_pair(stride) if stride else window, to_pair(padding), is_max=True), [x])
 
@@ -159,10 +198,12 @@ def adaptive_average_pool(input: Any, output_size: Any) -> Step | Traced:
     return Step(Pool(window, window, (0, 0), is_max=False, gain=1 / (window[0] * window[1])), [x])
 
 
-def mean(input: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Step:  # noqa: ARG001
+def mean(input: Any, dim: Any = None, keepdim: bool = False, **_: Any) -> Step:
     """Make a mean over rows and columns a global pool."""
     x = need_map(input)
     axes = {int(axis) % 4 for axis in (dim if isinstance(dim, (tuple, list)) else [dim] if dim is not None else [])}
-    if axes != {2, 3}:
-        raise refuse("a mean over other axes than (row, col) is not expanded", "Write it as mean((2, 3)).")
+    if axes == {1, 2} and is_channels_last(x):
+        return Step(GlobalPool(), [channels_first(x)], channels_last=keepdim)
+    if axes != {2, 3} or is_channels_last(x):
+        raise refuse("a mean over other axes than rows and columns is not expanded", "Write it as mean((2, 3)).")
     return Step(GlobalPool(), [x])

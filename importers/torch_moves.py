@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from importers.torch_steps import refuse
+from importers.torch_steps import NOTHING_ADMITS_IT, refuse
 
 __all__ = ["REPLAYED_FUNCTIONS", "REPLAYED_METHODS", "REPLAYED_MODULES"]
 
@@ -22,7 +22,8 @@ def shuffle_channels(input: torch.Tensor, groups: int) -> torch.Tensor:
 
 def pad_with_zeros(input: torch.Tensor, pad: Sequence[int], mode: str, value: Any) -> torch.Tensor:
     if mode != "constant" or value:
-        raise refuse(f"padding with {value if mode == 'constant' else mode!r}", "Only zero padding is expanded.")
+        fact = f"the value {value}" if mode == "constant" else f"{mode!r}"
+        raise refuse(f"padding with {fact}: only zero padding is expanded", NOTHING_ADMITS_IT)
     return F.pad(input, list(pad), value=-1)
 
 
@@ -39,6 +40,9 @@ REPLAYED_FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
     torch.narrow: torch.narrow,
     torch.select: torch.select,
     torch.flip: torch.flip,
+    torch.movedim: torch.movedim,
+    torch.swapaxes: torch.swapaxes,
+    torch.tensor_split: torch.tensor_split,
     torch.channel_shuffle: lambda input, groups: shuffle_channels(input, groups),
     F.pad: lambda input, pad, mode="constant", value=None: pad_with_zeros(input, pad, mode, value),
     operator.getitem: operator.getitem,
@@ -60,6 +64,10 @@ REPLAYED_METHODS: frozenset[str] = frozenset(
         "narrow",
         "select",
         "flip",
+        "expand",
+        "unflatten",
+        "movedim",
+        "swapaxes",
     ]
 )
 

@@ -9,6 +9,7 @@ table here; what has none is refused when weights are asked for across it.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,14 +27,17 @@ from importers.torch_layers import (
     batch_norm_module,
     convolution,
     convolution_module,
+    layer_norm,
     linear_layer,
+    local_response_norm,
     max_pool,
     max_pool_module,
     mean,
 )
 from importers.torch_moves import REPLAYED_FUNCTIONS, REPLAYED_METHODS, REPLAYED_MODULES
-from importers.torch_nonlinear import LEAKY, PRODUCT, SMOOTH, activation, clamp, hardtanh
-from importers.torch_steps import Step, Traced, of_module, pass_on, to_array
+from importers.torch_nonlinear import activation, clamp, hardtanh, leaky, sigmoid, smooth
+from importers.torch_refusals import REFUSED_FUNCTIONS, REFUSED_METHODS, REFUSED_MODULES, attention
+from importers.torch_steps import Step, Traced, need_data, of_module, pass_on, to_array
 
 __all__ = [
     "ACTIVATION_MODULES",
@@ -41,6 +45,7 @@ __all__ = [
     "FUNCTION_NAMES",
     "METHODS",
     "MODULES",
+    "NAMED_FUNCTIONS",
     "PASSING_MODULES",
     "POOL_MODULES",
     "REPLAYED_FUNCTIONS",
@@ -66,17 +71,22 @@ MODULES: Mapping[type[nn.Module], Callable[..., Any]] = {
     nn.MaxPool2d: max_pool_module,
     nn.AvgPool2d: average_pool_module,
     nn.AdaptiveAvgPool2d: of_module(adaptive_average_pool, "output_size"),
-    nn.LeakyReLU: LEAKY,
-    nn.PReLU: LEAKY,
-    nn.GELU: SMOOTH,
-    nn.SiLU: SMOOTH,
-    nn.ELU: SMOOTH,
-    nn.Mish: SMOOTH,
-    nn.Hardswish: SMOOTH,
-    nn.Tanh: PRODUCT,
-    nn.Sigmoid: PRODUCT,
-    nn.Softmax: PRODUCT,
-    nn.LogSoftmax: PRODUCT,
+    nn.LayerNorm: of_module(layer_norm, "normalized_shape", "weight", "bias"),
+    nn.LocalResponseNorm: of_module(local_response_norm),
+    nn.CrossMapLRN2d: of_module(local_response_norm),
+    nn.LeakyReLU: leaky("leaky_relu"),
+    nn.PReLU: leaky("prelu"),
+    nn.RReLU: leaky("rrelu"),
+    nn.GELU: smooth("gelu"),
+    nn.SiLU: smooth("silu"),
+    nn.Hardswish: smooth("hardswish"),
+    nn.ELU: smooth("elu"),
+    nn.CELU: smooth("celu"),
+    nn.Mish: smooth("mish"),
+    nn.Softplus: smooth("softplus"),
+    nn.Sigmoid: sigmoid,
+    nn.Hardsigmoid: sigmoid,
+    **REFUSED_MODULES,
 }
 
 FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
@@ -115,16 +125,24 @@ FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
     operator.itruediv: divide,
     torch.neg: negate,
     operator.neg: negate,
-    F.leaky_relu: LEAKY,
-    F.gelu: SMOOTH,
-    F.silu: SMOOTH,
-    F.elu: SMOOTH,
-    torch.sigmoid: PRODUCT,
-    torch.tanh: PRODUCT,
-    F.softmax: PRODUCT,
-    torch.softmax: PRODUCT,
-    F.log_softmax: PRODUCT,
-    torch.log_softmax: PRODUCT,
+    F.layer_norm: layer_norm,
+    torch.layer_norm: layer_norm,
+    F.local_response_norm: local_response_norm,
+    F.leaky_relu: leaky("leaky_relu"),
+    F.prelu: leaky("prelu"),
+    torch.prelu: leaky("prelu"),
+    F.rrelu: leaky("rrelu"),
+    F.gelu: smooth("gelu"),
+    F.silu: smooth("silu"),
+    F.hardswish: smooth("hardswish"),
+    F.elu: smooth("elu"),
+    F.celu: smooth("celu"),
+    F.mish: smooth("mish"),
+    F.softplus: smooth("softplus"),
+    F.sigmoid: sigmoid,
+    torch.sigmoid: sigmoid,
+    F.hardsigmoid: sigmoid,
+    **REFUSED_FUNCTIONS,
 }
 
 METHODS: Mapping[str, Callable[..., Any]] = {
@@ -136,6 +154,9 @@ METHODS: Mapping[str, Callable[..., Any]] = {
     "mul": multiply,
     "div": divide,
     "neg": negate,
+    "sigmoid": sigmoid,
+    "expand_as": lambda x, other: _expanded(need_data(x), need_data(other)),
+    **REFUSED_METHODS,
     "contiguous": pass_on,
     "clone": pass_on,
     "detach": pass_on,
@@ -144,9 +165,22 @@ METHODS: Mapping[str, Callable[..., Any]] = {
 }
 """By name without the underscore that marks the in-place form."""
 
+NAMED_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "stochastic_depth": pass_on,
+    "shifted_window_attention": attention,
+}
+"""Functions of torchvision that a trace keeps whole, by name."""
+
+
+def _expanded(x: Traced, other: Traced) -> Traced:
+    """Repeat a tensor along axes of size 1 until it has another's shape."""
+    index = torch.arange(math.prod(x.shape)).reshape(x.shape) if x.index is None else x.index
+    return Traced(x.base, other.shape, index.expand(other.shape), steps=x.steps)
+
+
 ACTIVATION_MODULES = (
-    nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.PReLU, nn.GELU, nn.SiLU, nn.ELU, nn.Mish, nn.Hardswish,
-    nn.Tanh, nn.Sigmoid, nn.Softmax, nn.LogSoftmax,
+    nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.GELU, nn.SiLU, nn.ELU, nn.CELU, nn.Mish,
+    nn.Hardswish, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Hardsigmoid, nn.Softmax, nn.LogSoftmax,
 )  # fmt: skip
 
 POOL_MODULES = (nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
