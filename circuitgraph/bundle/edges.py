@@ -77,7 +77,7 @@ class BlockEdges:
     @property
     def count(self) -> int:
         """How many edges there are."""
-        return self._kernels.shape[0] * self._kernels.shape[1]
+        return int(self._kernels.shape[0]) * int(self._kernels.shape[1])
 
     @property
     def up(self) -> NDArray[np.int32]:

@@ -300,7 +300,8 @@ class TableWriter:
     """Writes one Parquet file piece by piece, hashing what goes by; a context manager.
 
     Pieces are put together to row groups of about `ROW_GROUP` rows. Numbers that hardly ever repeat are not looked
-    up in a dictionary, which costs more than all else; nothing in the file tells when or where it was made.
+    up in a dictionary, and are packed fast rather than tight, so that writing keeps up with the disk. Nothing in the
+    file tells when or where it was made.
     """
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
@@ -310,7 +311,7 @@ class TableWriter:
         self._writer = pq.ParquetWriter(
             pa.PythonFile(self._file, mode="w"),
             schema,
-            compression="zstd",
+            compression="lz4",
             use_dictionary=[field.name for field in schema if not pa.types.is_floating(field.type)],
         )
 
