@@ -223,6 +223,8 @@ class NewBlock:
     factors
         Where a bottleneck was multiplied out: the folded maps from the one nearest the target
         to the one nearest the source, each (out, in, row, col) float32.
+    ignored_activations
+        How many activations are ignored on the way, on that with most; None where that is not known.
     """
 
     up: str
@@ -236,3 +238,4 @@ class NewBlock:
     gross: NDArray[np.floating[Any]] | None = None
     approximations: tuple[str, ...] = ()
     factors: tuple[NDArray[np.float32], ...] = field(default=())
+    ignored_activations: int | None = None
