@@ -416,6 +416,7 @@ def _block(piece: Piece, paths: Paths, up: str, down: str, approximations: tuple
         gross=piece.gross if piece.depth > 1 else None,
         approximations=approximations,
         factors=tuple(np.ascontiguousarray(factor) for factor in factors),
+        ignored_activations=piece.passed,
     )
 
 
