@@ -144,6 +144,7 @@ BLOCKS_SCHEMA = pa.schema(
         ("file", pa.string()),
         ("up_file", pa.string()),
         ("factor_files", pa.list_(pa.string())),
+        ("ignored_activations", pa.int32()),
     ]
 )
 EDGES_SCHEMA = pa.schema(
