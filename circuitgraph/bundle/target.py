@@ -180,6 +180,7 @@ def _block_row(
         "file": files[0],
         "up_file": files[1] if block.up_channels is not None else None,
         "factor_files": [name for name in files if name.startswith("factors/")],
+        "ignored_activations": block.ignored_activations,
     }
 
 
