@@ -43,6 +43,7 @@ class BlockInfo:
     file: str
     up_file: str | None
     factor_files: tuple[str, ...]
+    ignored_activations: int | None = None
 
     @property
     def anchor(self) -> tuple[float, float]:
@@ -69,6 +70,7 @@ class DirectionBlockInfo(BlockInfo):
 
 
 _Info = TypeVar("_Info", bound=BlockInfo)
+_LATER = ("ignored_activations",)
 
 
 def read_blocks(path: Path, kind: type[_Info]) -> tuple[_Info, ...]:
@@ -79,7 +81,9 @@ def read_blocks(path: Path, kind: type[_Info]) -> tuple[_Info, ...]:
 
 
 def _block_info(row: dict[str, Any], names: Sequence[str], kind: type[_Info]) -> _Info:
-    values: dict[str, Any] = {name: tuple(row[name]) if isinstance(row[name], list) else row[name] for name in names}
+    # a bundle of earlier software lacks the last columns
+    cells = {name: row[name] for name in names if name in row or name not in _LATER}
+    values: dict[str, Any] = {name: tuple(cell) if isinstance(cell, list) else cell for name, cell in cells.items()}
     values |= {name: (row[f"{name}_row"], row[f"{name}_col"]) for name in ("offset", "stride")}
     return kind(**values, window=(row["kh"], row["kw"]))
 
