@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuitgraph.errors import UnsupportedOperationError
-from circuitgraph.kernels import lay_on_window, union_window
+from circuitgraph.kernels import union_window
 from importers.pieces import (
     Floats,
     Pair,
@@ -22,10 +22,13 @@ from importers.pieces import (
     merge,
     moved,
     need_sliding,
+    part_of,
     times,
 )
 
 __all__ = ["average", "convolve"]
+
+_SLICE_BYTES = 1 << 24
 
 
 def convolve(
@@ -62,80 +65,104 @@ def _conv_sum(paths: Paths, sources: Sequence[Piece], weight: NDArray[np.float32
         return Piece(0, down, offset, window, None, depth=depth, passed=passed)
     columns = column_count(paths)
     only = len(sources) == 1
+    # of all pieces or of none: what a later step reads as gross must be the whole of it
+    has_gross = depth > 1 or any(piece.gross is not None or piece.window != (1, 1) for piece in sources)
     kernel: NDArray[np.float32] | None = None
     gross: Floats | None = None
-    for piece in sources:
+    for piece, own_window in zip(sources, windows, strict=True):
         own = weight if groups > 1 else weight[:, piece.start : piece.stop]
-        part, part_gross = _conv_piece(own, piece, columns, groups, step)
-        grown_window = (part.shape[2], part.shape[3])
-        if depth > 1 and part_gross is None:
-            part_gross = magnitude_of(Piece(0, down, piece.offset, grown_window, part))
-        part = lay_on_window(part, piece.offset, offset, window)
-        if part_gross is not None:
-            gross = part_gross if gross is None else gross + part_gross
-        kernel = part if kernel is None else kernel + part
+        if only and piece.up is not None:
+            kernel = _conv_diagonal(own, piece.weights, piece.up, columns, groups, step)
+        else:
+            if kernel is None:
+                kernel = np.zeros((down, columns, *window), dtype=np.float32)
+            into = part_of(kernel, piece.offset, own_window, offset)
+            if piece.up is None:
+                _add_dense(into, own, piece.weights, groups, step, is_first=piece is sources[0])
+            else:
+                into += _conv_diagonal(own, piece.weights, piece.up, columns, groups, step)
+        if has_gross:
+            part = _gross(own, piece, columns, groups)
+            gross = part if gross is None else gross + part
     source = sources[0]
     before = source.before if only and groups == 1 and source.rows == paths.rows and source.after is None else None
     after = None if before is None else weight
     return Piece(0, down, offset, window, kernel, None, gross, depth, passed, before, after)
 
 
-def _conv_piece(
-    weight: NDArray[np.float32], piece: Piece, up_count: int, groups: int, step: Pair
-) -> tuple[NDArray[np.float32], Floats | None]:
-    """Compose the columns of a convolution that read `piece` with it; the kernel and, if wanted, its gross."""
-    down, _, *taps = weight.shape
-    wants_gross = piece.depth > 0 or piece.gross is not None or (piece.up is not None and piece.window != (1, 1))
-    gross: Floats | None = None
-    if piece.up is None:
-        shaped = weight.reshape(groups, down // groups, -1, *taps)
-        kernel = piece.weights.reshape(groups, -1, *piece.weights.shape[1:])
-        out = _compose_dense(shaped, kernel, step).reshape(
-            down, up_count, *grown(piece.window, (taps[0], taps[1]), step)
-        )
-        if wants_gross:
-            reach = np.abs(shaped).reshape(*shaped.shape[:3], -1).sum(axis=3)
-            gross = (reach @ magnitude_of(piece).reshape(groups, -1, up_count)).reshape(down, up_count)
-        return out, gross
-    parts, gross_parts = [], []
-    mid, each = piece.rows // groups, down // groups
-    for group in range(groups):
-        own_weight = weight[group * each : (group + 1) * each]
-        rows = slice(group * mid, (group + 1) * mid)
-        parts.append(_compose_diagonal(own_weight, piece.weights[rows], piece.up[rows], up_count, step))
-        if wants_gross:
-            reach = np.abs(own_weight).reshape(each, mid, -1).sum(axis=2)[..., None, None]
-            magnitude = magnitude_of(piece)[rows][:, None, None].astype(np.float32)
-            gross_parts.append(_compose_diagonal(reach, magnitude, piece.up[rows], up_count, (1, 1))[..., 0, 0])
-    kernel = parts[0] if groups == 1 else np.concatenate(parts)
-    return kernel, np.concatenate(gross_parts) if wants_gross else None
+def _gross(weight: NDArray[np.float32], piece: Piece, up_count: int, groups: int) -> NDArray[np.float32]:
+    """Return the gross weights, (down, up), of what a convolution makes of a piece."""
+    down = len(weight)
+    reach = np.abs(weight).reshape(*weight.shape[:2], -1).sum(axis=2)[..., None, None]
+    magnitude = magnitude_of(piece).astype(np.float32, copy=False)[..., None, None]
+    if piece.up is not None:
+        return _conv_diagonal(reach, magnitude, piece.up, up_count, groups, (1, 1)).reshape(down, up_count)
+    gross = np.zeros((down, up_count, 1, 1), dtype=np.float32)
+    _add_dense(gross, reach, magnitude, groups, (1, 1), is_first=True)
+    return gross.reshape(down, up_count)
 
 
-def _compose_dense(weight: NDArray[np.float32], kernel: NDArray[np.float32], step: Pair) -> NDArray[np.float32]:
-    """Compose (group, down, mid, kh, kw) with (group, mid, up, h, w) to (group, down, up, H, W)."""
-    groups, down, mid, *taps = weight.shape
-    up, height, width = kernel.shape[2:]
-    if taps == [1, 1]:
-        return (weight[..., 0, 0] @ kernel.reshape(groups, mid, -1)).reshape(groups, down, up, height, width)
-    cells = taps[0] * taps[1]
-    window = grown((height, width), (taps[0], taps[1]), step)
-    if (height, width) == (1, 1):
-        by_cell = np.moveaxis(weight.reshape(groups, down, mid, cells), 3, 2).reshape(groups, down * cells, mid)
-        product = (by_cell @ kernel.reshape(groups, mid, up)).reshape(groups, down, cells, up)
-        product = np.ascontiguousarray(np.moveaxis(product, 2, 3)).reshape(groups, down, up, *taps)
-        if step == (1, 1):
-            return product
-        out = np.zeros((groups, down, up, *window), dtype=np.float32)
-        out[..., :: step[0], :: step[1]] = product
-        return out
-    out = np.zeros((groups, down, up, *window), dtype=np.float32)
+def _add_dense(
+    out: NDArray[np.float32],
+    weight: NDArray[np.float32],
+    kernel: NDArray[np.float32],
+    groups: int,
+    step: Pair,
+    *,
+    is_first: bool,
+) -> None:
+    """Add (down, mid / groups, kh, kw) composed with (mid, up, h, w) to (down, up, H, W).
+
+    `out` is still zero when `is_first`. What is added is made in slices of rows, so that beside `out` little is held.
+    """
+    down, mid, *taps = weight.shape
+    up, height, width = kernel.shape[1:]
+    weight = weight.reshape(groups, down // groups, mid, *taps)
     flat = kernel.reshape(groups, mid, -1)
-    for row in range(taps[0]):
-        for col in range(taps[1]):
-            tap = np.ascontiguousarray(weight[..., row, col]) @ flat
-            top, left = step[0] * row, step[1] * col
-            out[..., top : top + height, left : left + width] += tap.reshape(groups, down, up, height, width)
-    return out
+    if taps == [1, 1] and is_first and out.flags.c_contiguous:
+        np.matmul(np.ascontiguousarray(weight[..., 0, 0]), flat, out=out.reshape(groups, down // groups, -1))
+        return
+    is_cell = (height, width) == (1, 1)
+    made = 4 * groups * up * (taps[0] * taps[1] if is_cell else height * width)
+    count = max(1, _SLICE_BYTES // made)
+    # splitting an axis of a view is no copy
+    out = out.reshape(groups, down // groups, *out.shape[1:])
+    for start in range(0, down // groups, count):
+        own, into = weight[:, start : start + count], out[:, start : start + count]
+        if is_cell:
+            by_cell = own.transpose(0, 1, 3, 4, 2).reshape(groups, -1, mid)
+            product = (by_cell @ flat).reshape(groups, -1, *taps, up).transpose(0, 1, 4, 2, 3)
+            into = into[..., :: step[0], :: step[1]]
+            if is_first:
+                into[...] = product
+            else:
+                into += product
+            continue
+        for row in range(taps[0]):
+            for col in range(taps[1]):
+                tap = np.ascontiguousarray(own[..., row, col]) @ flat
+                top, left = step[0] * row, step[1] * col
+                into[..., top : top + height, left : left + width] += tap.reshape(groups, -1, up, height, width)
+
+
+def _conv_diagonal(
+    weight: NDArray[np.float32],
+    kernel: NDArray[np.float32],
+    up: NDArray[np.int64],
+    up_count: int,
+    groups: int,
+    step: Pair,
+) -> NDArray[np.float32]:
+    """Compose (down, mid / groups, kh, kw) with the diagonal (mid, h, w) to (down, up, H, W)."""
+    if groups == 1:
+        return _compose_diagonal(weight, kernel, up, up_count, step)
+    each, mid = len(weight) // groups, len(kernel) // groups
+    parts = []
+    for group in range(groups):
+        rows = slice(group * mid, (group + 1) * mid)
+        own = weight[group * each : (group + 1) * each]
+        parts.append(_compose_diagonal(own, kernel[rows], up[rows], up_count, step))
+    return np.concatenate(parts)
 
 
 def _compose_diagonal(

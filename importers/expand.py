@@ -17,7 +17,7 @@ Voss et al., "Visualizing Weights", Distill 2021. https://doi.org/10.23915/disti
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -197,7 +197,9 @@ class Expansion:
             inputs = node.inputs
             fold = inputs[0] if inputs and self._folds.get(inputs[0]) == name else None
             read = self.graph.nodes[fold].inputs if fold else inputs
-            value = self._step(node, [values[source] for source in read], fold, own, target, plan=plan)
+            used_up = [source for source in read if left[source] == 1 and read.count(source) == 1]
+            spare = _spare(values, used_up) if isinstance(node.op, Add) and not plan else ()
+            value = self._step(node, [values[source] for source in read], fold, own, target, spare, plan=plan)
             self._afford(value, node, target)
             values[name] = _noted(value, node.approximations)
             for source in dict.fromkeys(read):
@@ -225,14 +227,17 @@ class Expansion:
         fold: str | None,
         own: frozenset[str],
         target: str,
+        spare: Sequence[NDArray[np.float32]],
         *,
         plan: bool,
     ) -> _Value:
         try:
+            if isinstance(node.op, Add):
+                return _added(values, spare)
             if fold is not None:
                 conv, norm = self.graph.nodes[fold].op, node.op
                 if isinstance(conv, Conv) and isinstance(norm, Scale):
-                    return _folded(conv, norm, values[0], plan=plan)
+                    return _convolved(conv, norm, values[0], plan=plan)
             return self._apply(node, values, own, plan=plan)
         except UnsupportedOperationError as error:
             raise self._refusal(node, target, error.message, error.hint) from None
@@ -240,7 +245,7 @@ class Expansion:
     def _apply(self, node: Node, values: Sequence[_Value], own: frozenset[str], *, plan: bool) -> _Value:
         op = node.op
         if isinstance(op, Conv):
-            return _convolved(op, op.weight, op.bias, values[0], plan=plan)
+            return _convolved(op, None, values[0], plan=plan)
         if isinstance(op, Scale):
             paths = {source: ways.scale(p, op.gain) for source, p in values[0].paths.items()}
             return _Value(paths, None if values[0].bias is None else values[0].bias * op.gain + op.shift)
@@ -252,8 +257,6 @@ class Expansion:
             return _Value({s: self._pooled(op, p) for s, p in values[0].paths.items()}, values[0].bias)
         if isinstance(op, GlobalPool):
             return _Value({s: ways.mean_of_map(p) for s, p in values[0].paths.items()}, values[0].bias)
-        if isinstance(op, Add):
-            return _added(values)
         if isinstance(op, Concat):
             return _concatenated(values, [self.graph.nodes[source].shape[0] for source in node.inputs], node.shape[0])
         if isinstance(op, Gather):
@@ -315,45 +318,56 @@ def _normalised(op: ChannelNorm, value: _Value, *, plan: bool) -> _Value:
     """Take the mean over channels away, which is linear, and apply the gain."""
     count = len(op.gain)
     centred = (np.eye(count) - 1 / count) * op.gain[:, None]
-    return _convolved(Conv(centred[:, :, None, None], op.shift), centred[:, :, None, None], op.shift, value, plan=plan)
+    return _convolved(Conv(centred[:, :, None, None], op.shift), None, value, plan=plan)
 
 
-def _folded(conv: Conv, norm: Scale, value: _Value, *, plan: bool) -> _Value:
-    """Carry a value through a convolution with the batch norm after it."""
-    if plan:
-        return _convolved(conv, conv.weight, None, value, plan=True)
-    weight = conv.weight.astype(np.float64) * norm.gain[:, None, None, None]
-    bias = norm.shift if conv.bias is None else conv.bias.astype(np.float64) * norm.gain + norm.shift
-    return _convolved(conv, weight, bias, value, plan=False)
-
-
-def _convolved(
-    op: Conv,
-    weight: NDArray[np.floating],
-    bias: NDArray[np.floating] | None,
-    value: _Value,
-    *,
-    plan: bool,
-) -> _Value:
-    kernel = weight if plan else weight.astype(np.float32, copy=False)
+def _convolved(op: Conv, norm: Scale | None, value: _Value, *, plan: bool) -> _Value:
+    """Carry a value through a convolution, with the batch norm after it if there is one."""
+    kernel = op.weight
+    if not plan:
+        kernel = kernel.astype(np.float32, copy=norm is not None).view()
+        if norm is not None:
+            gain = norm.gain[:, None, None, None]
+            np.multiply(op.weight, gain, out=kernel, dtype=np.float64, casting="same_kind")
+        # what is made of it may be no more than a view, and it may be the module's own
+        kernel.flags.writeable = False
     paths = {
         source: convolve(p, kernel, stride=op.stride, pad=op.pad, dilation=op.dilation, groups=op.groups)
         for source, p in value.paths.items()
     }
     if value.bias is None:
         return _Value(paths, None)
-    out = np.zeros(weight.shape[0]) if bias is None else bias.astype(np.float64)
+    out = np.zeros(len(op.weight)) if op.bias is None else op.bias.astype(np.float64)
     if np.any(value.bias):
         # far from the border a constant map stays constant
         grouped = value.bias.reshape(op.groups, -1, 1)
-        reach = weight.sum(axis=(2, 3), dtype=np.float64).reshape(op.groups, -1, weight.shape[1])
+        reach = op.weight.sum(axis=(2, 3), dtype=np.float64).reshape(op.groups, -1, op.weight.shape[1])
         out = out + (reach @ grouped).reshape(-1)
-    return _Value(paths, out)
+    return _Value(paths, out if norm is None else out * norm.gain + norm.shift)
 
 
-def _added(values: Sequence[_Value]) -> _Value:
+def _spare(values: Mapping[str, _Value], used_up: Collection[str]) -> list[NDArray[np.float32]]:
+    """Return the kernels of tensors that are `used_up` which no other tensor or piece reads."""
+    held = [
+        array
+        for value in values.values()
+        for paths in value.paths.values()
+        for piece in paths.pieces
+        for array in (piece.kernel, piece.before, piece.after)
+        if array is not None
+    ]
+    return [
+        piece.kernel
+        for name in used_up
+        for paths in values[name].paths.values()
+        for piece in paths.pieces
+        if piece.kernel is not None and sum(np.may_share_memory(piece.kernel, array) for array in held) == 1
+    ]
+
+
+def _added(values: Sequence[_Value], spare: Sequence[NDArray[np.float32]]) -> _Value:
     sources = dict.fromkeys(source for value in values for source in value.paths)
-    paths = {s: ways.add_paths([value.paths[s] for value in values if s in value.paths]) for s in sources}
+    paths = {s: ways.add_paths([v.paths[s] for v in values if s in v.paths], spare=spare) for s in sources}
     _need_one_stride(paths)
     biases = [value.bias for value in values if value.bias is not None]
     return _Value(paths, np.sum(biases, axis=0) if biases else None)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuitgraph.errors import UnsupportedOperationError
-from circuitgraph.kernels import lay_on_window, union_window
+from circuitgraph.kernels import union_window
 
 __all__ = [
     "Floats",
@@ -28,6 +28,7 @@ __all__ = [
     "Pair",
     "Paths",
     "Piece",
+    "add_piece",
     "column_count",
     "dense",
     "grown",
@@ -36,6 +37,7 @@ __all__ = [
     "merge",
     "moved",
     "need_sliding",
+    "part_of",
     "times",
 ]
 
@@ -142,8 +144,14 @@ def magnitude_of(piece: Piece) -> Floats:
     if piece.gross is not None:
         return piece.gross
     cells = piece.window[0] * piece.window[1]
-    flat = np.abs(piece.weights).reshape(*piece.weights.shape[:-2], cells)
-    return flat[..., 0] if cells == 1 else flat @ np.ones(cells, dtype=np.float32)
+    flat = piece.weights.reshape(*piece.weights.shape[:-2], cells)
+    if cells == 1:
+        return np.abs(flat[..., 0])
+    total = np.zeros(flat.shape[:-1], dtype=np.float32)
+    for row, values in enumerate(flat):
+        # row by row, so that there is no second array of all kernels
+        total[row] = np.abs(values) @ np.ones(cells, dtype=np.float32)
+    return total
 
 
 def _scatter(values: Floats, up: NDArray[np.int64], up_count: int) -> Floats:
@@ -176,11 +184,27 @@ def merge(pieces: Sequence[Piece], up_count: int, rows: int) -> Piece:
     kernel = np.zeros((rows, up_count, *window), dtype=np.float32)
     gross = np.zeros((rows, up_count), dtype=np.float32) if depth else None
     for piece in pieces:
-        full = dense(piece, up_count)
-        kernel[full.start : full.stop] = lay_on_window(full.weights, full.offset, offset, window)
+        at = slice(piece.start, piece.stop)
+        add_piece(part_of(kernel[at], piece.offset, piece.window, offset), piece.weights, piece.up)
         if gross is not None:
-            gross[full.start : full.stop] = magnitude_of(full)
+            add_piece(gross[at], magnitude_of(piece), piece.up)
     return Piece(0, rows, offset, window, kernel, gross=gross, depth=depth, passed=passed)
+
+
+def part_of(kernel: Floats, offset: Pair, window: Pair, whole_offset: Pair) -> Floats:
+    """Return the view of a kernel (.., row, col) at `whole_offset` that lies under a smaller window at `offset`."""
+    top, left = offset[0] - whole_offset[0], offset[1] - whole_offset[1]
+    return kernel[..., top : top + window[0], left : left + window[1]]
+
+
+def add_piece(out: Floats, values: Floats, up: NDArray[np.int64] | None) -> None:
+    """Add one value a row, or one a row and column, to (row, up, ..); `up` is of diagonal values, -1 for none."""
+    if up is None:
+        out += values
+        return
+    # a diagonal is not written out: it has few entries among many columns
+    rows = np.flatnonzero(up >= 0)
+    out[rows, up[rows]] += values[rows]
 
 
 def times(a: Pair, b: Pair) -> Pair:

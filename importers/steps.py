@@ -12,7 +12,20 @@ from numpy.typing import NDArray
 
 from circuitgraph.errors import UnsupportedOperationError
 from circuitgraph.kernels import union_window
-from importers.pieces import Pair, Paths, Piece, column_count, magnitude_of, merge, moved, need_sliding, times
+from importers.pieces import (
+    Floats,
+    Pair,
+    Paths,
+    Piece,
+    add_piece,
+    column_count,
+    magnitude_of,
+    merge,
+    moved,
+    need_sliding,
+    part_of,
+    times,
+)
 
 __all__ = [
     "add_paths",
@@ -143,8 +156,8 @@ def concatenate(parts: Sequence[tuple[int, Paths]], rows: int) -> Paths:
     )
 
 
-def add_paths(parts: Sequence[Paths]) -> Paths:
-    """Add ways that run in parallel."""
+def add_paths(parts: Sequence[Paths], *, spare: Sequence[Floats] = ()) -> Paths:
+    """Add ways that run in parallel; the kernels in `spare` are read by nothing else and may be overwritten."""
     if len(parts) == 1:
         return parts[0]
     _need_same(parts)
@@ -155,11 +168,11 @@ def add_paths(parts: Sequence[Paths]) -> Paths:
     for start, stop in itertools.pairwise(bounds):
         covering = [p.cut(start, stop) for p in pieces if p.start < stop and start < p.stop]
         if covering:
-            summed.append(_sum_pieces(covering, column_count(first)))
+            summed.append(_sum_pieces(covering, column_count(first), spare))
     return first.with_pieces(summed, approximations=frozenset().union(*(paths.approximations for paths in parts)))
 
 
-def _sum_pieces(pieces: Sequence[Piece], up_count: int) -> Piece:
+def _sum_pieces(pieces: Sequence[Piece], up_count: int, spare: Sequence[Floats]) -> Piece:
     if len(pieces) == 1:
         return dataclasses.replace(pieces[0], before=None, after=None)
     first = pieces[0]
@@ -170,23 +183,21 @@ def _sum_pieces(pieces: Sequence[Piece], up_count: int) -> Piece:
     if first.kernel is None:
         return Piece(first.start, first.rows, offset, window, None, up, depth=depth, passed=passed)
     columns = () if is_diagonal else (up_count,)
-    kernel = np.zeros((first.rows, *columns, *window), dtype=np.float32)
     gross = np.zeros((first.rows, *columns), dtype=np.float32) if depth else None
+    if gross is not None:
+        for piece in pieces:
+            add_piece(gross, magnitude_of(piece), None if is_diagonal else piece.up)
+    base = next((p for p in pieces if p.up is None and p.window == window and _is_spare(p.weights, spare)), None)
+    kernel = np.zeros((first.rows, *columns, *window), dtype=np.float32) if base is None else base.weights
     for piece in pieces:
-        top, left = piece.offset[0] - offset[0], piece.offset[1] - offset[1]
-        own = kernel[..., top : top + piece.window[0], left : left + piece.window[1]]
-        magnitude = None if gross is None else magnitude_of(piece)
-        if piece.up is None or is_diagonal:
-            own += piece.weights
-            if gross is not None:
-                gross += magnitude
-            continue
-        # a shortcut's channels are few among many columns, so it is not written out
-        rows = np.flatnonzero(piece.up >= 0)
-        own[rows, piece.up[rows]] += piece.weights[rows]
-        if gross is not None and magnitude is not None:
-            gross[rows, piece.up[rows]] += magnitude[rows]
+        if piece is not base:
+            into = part_of(kernel, piece.offset, piece.window, offset)
+            add_piece(into, piece.weights, None if is_diagonal else piece.up)
     return Piece(first.start, first.rows, offset, window, kernel, up, gross, depth, passed)
+
+
+def _is_spare(kernel: Floats, spare: Sequence[Floats]) -> bool:
+    return kernel.flags.writeable and any(np.may_share_memory(kernel, other) for other in spare)
 
 
 def _need_same(parts: Iterable[Paths]) -> None:
