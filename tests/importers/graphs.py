@@ -71,6 +71,7 @@ class Graph:
 
     def __init__(self) -> None:
         self.nodes: list[bytes] = []
+        self.ops: dict[str, tuple[str, tuple[str, ...], dict]] = {}
 
     def op(self, kind: str, name: str, *inputs: str, **attributes) -> str:
         body = tagged(1, name.encode()) + tagged(2, kind.encode())
@@ -78,6 +79,7 @@ class Graph:
         for key, value in attributes.items():
             body += tagged(5, tagged(1, key.encode()) + tagged(2, attribute(value)))
         self.nodes.append(tagged(1, body))
+        self.ops[name] = (kind, inputs, attributes)
         return name
 
     def const(self, name: str, value) -> str:
