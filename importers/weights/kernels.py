@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from torch import nn
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.errors import MappingError, ShapeError
@@ -21,7 +22,7 @@ from importers.weights.checkpoint import check_finite, read_tensors
 from importers.weights.mapping import KernelMapping, find_mapping, read_mapping
 from importers.weights.torch_module import Architecture, build_architecture, load_tensors, write_bundle
 
-__all__ = ["import_kernels"]
+__all__ = ["import_kernels", "read_kernels"]
 
 _SHOWN = 5
 
@@ -75,21 +76,8 @@ def import_kernels(
     CircuitGraphError
         All that `importers.import_torch` raises.
     """
-    tensors = read_tensors(path)
+    module, chosen, made = read_kernels(path, arch=arch, mapping=mapping)
     source = Path(path).name
-    if mapping is not None:
-        chosen = read_mapping(mapping)
-        chosen = chosen if arch is None else chosen.model_copy(update={"architecture": arch})
-    elif arch is not None:
-        chosen = find_mapping(arch, tensors)
-    else:
-        raise MappingError(
-            f"importing {source}: it does not say which architecture its kernels are of.",
-            hint="Name it with --arch, for example --arch squeezenet1_0, or give a --mapping.",
-        )
-    made = build_architecture(chosen.architecture, chosen.kwargs)
-    check_finite(tensors, source)
-    module = load_tensors(made, _fitted(chosen, made, tensors, source), source)
     options: dict[str, Any] = {"layout": chosen.layout}
     if chosen.input_channels:
         options["input_channels"] = chosen.input_channels
@@ -97,6 +85,8 @@ def import_kernels(
         options["flatten"] = {key: how.order for key, how in chosen.flatten.items()}
     if chosen.kwargs:
         options["kwargs"] = dict(chosen.kwargs)
+    if chosen.input_std is not None:
+        options["input_std"] = chosen.input_std
     return write_bundle(
         module,
         out=out,
@@ -116,6 +106,35 @@ def import_kernels(
         fidelity=fidelity,
         progress=progress,
     )
+
+
+def read_kernels(
+    path: str | Path, *, arch: str | None = None, mapping: str | Path | None = None
+) -> tuple[nn.Module, KernelMapping, Architecture]:
+    """Read the kernels of a file into a named architecture; parameters and errors are those of `import_kernels`.
+
+    Returns
+    -------
+    module
+        With the kernels in it.
+    mapping, architecture
+        What was followed, and the module without them.
+    """
+    tensors = read_tensors(path)
+    source = Path(path).name
+    if mapping is not None:
+        chosen = read_mapping(mapping)
+        chosen = chosen if arch is None else chosen.model_copy(update={"architecture": arch})
+    elif arch is not None:
+        chosen = find_mapping(arch, tensors)
+    else:
+        raise MappingError(
+            f"importing {source}: it does not say which architecture its kernels are of.",
+            hint="Name it with --arch, for example --arch squeezenet1_0, or give a --mapping.",
+        )
+    made = build_architecture(chosen.architecture, chosen.kwargs)
+    check_finite(tensors, source)
+    return load_tensors(made, _fitted(chosen, made, tensors, source), source), chosen, made
 
 
 def _input_shape(given: Sequence[int] | None, mapping: KernelMapping, made: Architecture) -> MapShape:
