@@ -1,6 +1,6 @@
 """A torch module as a graph of linear steps.
 
-`importers.fx_trace` finds its operations, `importers.torch_ops` has the rule for each, `importers.index_replay`
+`importers.tracing` finds its operations, `importers.torch_ops` has the rule for each, `importers.index_replay`
 reads off those that only move entries, and `importers.tensor_names` says what users call the tensors.
 """
 
@@ -14,23 +14,29 @@ from typing import Any
 import numpy as np
 import torch
 from torch import fx, nn
+from torch._ops import OpOverload
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from circuitgraph.errors import TraceError, UnsupportedOperationError
 from importers import torch_ops as ops
-from importers.fx_trace import Trace, attribute, trace_module
+from importers.aten_ops import carry_over
+from importers.in_place import is_in_place, other_views, writes_on_constants
 from importers.index_replay import is_whole, map_shape, moved_step, replay, traced_in
 from importers.linear_ops import Gate, Input, LinearGraph, MapShape, Node, Op, Unsupported
+from importers.module_twin import make_twin
+from importers.operation_graph import Trace, attribute
 from importers.tensor_names import function_name, tensor_names
 from importers.torch_ops import Step, Traced
 from importers.torch_refusals import reason_for_module
 from importers.torch_steps import NOTHING_ADMITS_IT, need_data
+from importers.tracing import Tracer, trace_module
 
 __all__ = ["LinearTrace", "linearise", "linearise_traced"]
 
 _HEADS = {"softmax", "log_softmax", "sigmoid", "Softmax", "LogSoftmax", "Sigmoid"}
 
 
-def linearise(module: nn.Module, input_shape: MapShape) -> LinearGraph:
+def linearise(module: nn.Module, input_shape: MapShape, *, tracer: Tracer = "auto") -> LinearGraph:
     """Write a module as linear steps.
 
     Parameters
@@ -39,6 +45,8 @@ def linearise(module: nn.Module, input_shape: MapShape) -> LinearGraph:
         Takes one batch of maps; it is not changed.
     input_shape
         (channel, row, col). Adaptive pools and flattening depend on it, kernels in general do not.
+    tracer
+        "fx", "export" (then all that depends on sizes is fixed at that shape), or "auto": the first that traces it.
 
     Returns
     -------
@@ -49,8 +57,10 @@ def linearise(module: nn.Module, input_shape: MapShape) -> LinearGraph:
     ------
     TraceError
         The module cannot be traced, or does not run on that shape.
+    WeightsError
+        It has no weights that could be expanded.
     """
-    return linearise_traced(module, input_shape).graph
+    return linearise_traced(module, input_shape, tracer=tracer).graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +75,26 @@ class LinearTrace:
     made: Mapping[fx.Node, Traced]
 
 
-def linearise_traced(module: nn.Module, input_shape: MapShape) -> LinearTrace:
+def linearise_traced(module: nn.Module, input_shape: MapShape, *, tracer: Tracer = "auto") -> LinearTrace:
     """Write a module as linear steps, as `linearise` does, and keep what they were read from."""
-    trace = trace_module(module, input_shape)
-    builder = _Builder(module, trace, input_shape)
+    trace = trace_module(module, input_shape, tracer=tracer)
+    builder = _Builder(trace, input_shape)
     return LinearTrace(builder.build(), trace, builder.made)
 
 
 class _Builder:
     """Walks a traced graph once and makes the nodes of the linear one."""
 
-    def __init__(self, module: nn.Module, trace: Trace, input_shape: MapShape) -> None:
-        self.module = module
+    def __init__(self, trace: Trace, input_shape: MapShape) -> None:
+        # a forward that writes over its weights is followed on a copy of them
+        self.module = make_twin(trace.module, own_values=True) if writes_on_constants(trace.graph) else trace.module
         self.trace = trace
         self.input_shape = input_shape
         self.nodes: dict[str, Node] = {}
         self.creator: dict[str, fx.Node] = {}
         self.values: dict[fx.Node, Any] = {}
         self.made: dict[fx.Node, Traced] = {}
-        self.notes: list[str] = []
+        self.notes: list[str] = list(trace.notes)
         self.gates: dict[str, fx.Node] = {}
 
     def build(self) -> LinearGraph:
@@ -106,11 +117,7 @@ class _Builder:
             self._placeholder(node)
             return
         if node.op == "get_attr":
-            path = str(node.target)
-            try:
-                self.values[node] = attribute(self.module, path)
-            except AttributeError:
-                self.values[node] = attribute(self.trace.root, path)
+            self.values[node] = attribute(self.module, str(node.target))
             return
         args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda n: self.values[n])
         result = self.trace.results[node]
@@ -155,13 +162,28 @@ class _Builder:
         self.values[node] = value
         if isinstance(value, Traced):
             self.made[node] = value
-        if _is_in_place(node, module) and node.args and isinstance(node.args[0], fx.Node):
-            self.values[node.args[0]] = value
+        if is_in_place(node, module) and node.args and isinstance(node.args[0], fx.Node):
+            self._overwrite(node.args[0], node, value)
+
+    def _overwrite(self, written: fx.Node, by: fx.Node, value: Any) -> None:
+        """Let a step in place be seen by all that is read after it."""
+        views = list(other_views(written, by, values=self.values, results=self.trace.results))
+        for other, is_same in views:
+            if other is by:
+                continue
+            if is_same:
+                self.values[other] = value
+                continue
+            reason = f"it is read after {self._what(by)} at {self._where(by)!r} wrote in place over a part of it"
+            remedy = f"{NOTHING_ADMITS_IT} Or write the step in the forward without 'inplace'."
+            inputs = [x.base for x in traced_in(self.values[other])]
+            self.values[other] = self._emit(other, Unsupported(reason, remedy), inputs)
+        self.values[written] = value
 
     def _rule(self, node: fx.Node, module: nn.Module | None, args: Any, kwargs: Any) -> Any:
         """Find and apply what the operation is."""
         if module is not None:
-            kind = type(module)
+            kind = type_before_parametrizations(module)
             if kind in ops.REPLAYED_MODULES:
                 return replay(lambda *a, **k: ops.REPLAYED_MODULES[kind](module, *a, **k), args, kwargs)
             rule = ops.MODULES.get(kind) or reason_for_module(kind)
@@ -177,6 +199,8 @@ class _Builder:
                 return ops.METHODS[name](*args, **kwargs)
         elif node.target is operator.getitem and isinstance(args[0], (tuple, list)):
             return args[0][args[1]]
+        elif isinstance(node.target, OpOverload):
+            return carry_over(node.target, args, kwargs)
         elif node.target in ops.REPLAYED_FUNCTIONS:
             return replay(ops.REPLAYED_FUNCTIONS[node.target], args, kwargs)
         elif node.target in ops.FUNCTIONS:
@@ -268,19 +292,6 @@ class _Builder:
                     needed.add(source)
                     stack.append(source)
         return needed
-
-
-def _is_in_place(node: fx.Node, module: nn.Module | None) -> bool:
-    if module is not None:
-        return bool(getattr(module, "inplace", False))
-    if node.op == "call_method":
-        return str(node.target).endswith("_") and not str(node.target).endswith("__")
-    name = getattr(node.target, "__name__", "")
-    is_marked = (name.endswith("_") and not name.endswith("__")) or node.target in _IN_PLACE_OPERATORS
-    return is_marked or node.kwargs.get("inplace") is True
-
-
-_IN_PLACE_OPERATORS = (operator.iadd, operator.isub, operator.imul, operator.itruediv)
 
 
 def _is_tensor(value: Any) -> bool:

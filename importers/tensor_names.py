@@ -11,11 +11,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from torch import fx, nn
+from torch._ops import OpOverload
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from importers import torch_ops as ops
-from importers.fx_trace import Call, Trace
+from importers.aten_ops import aten_name
 from importers.index_replay import is_whole
 from importers.linear_ops import Name, NameKind, Node
+from importers.operation_graph import Call, Trace
 from importers.torch_ops import Traced
 
 __all__ = ["function_name", "tensor_names"]
@@ -80,6 +83,8 @@ def function_name(node: fx.Node) -> str:
     """Return what users call the function or method of an operation."""
     if node.op == "call_method":
         return str(node.target).rstrip("_")
+    if isinstance(node.target, OpOverload):
+        return aten_name(node.target)
     return ops.FUNCTION_NAMES.get(node.target) or getattr(node.target, "__name__", str(node.target)).rstrip("_")
 
 
@@ -92,11 +97,11 @@ def _alias(x: Traced, nodes: Mapping[str, Node]) -> str | None:
 def _kind(call: Call | None, creator: fx.Node, node: fx.Node, trace: Trace) -> NameKind:
     if call is None:
         return "function"
-    kind = type(call.module)
+    kind = type_before_parametrizations(call.module)
     if kind in ops.ACTIVATION_MODULES:
         return "activation"
     if kind in ops.POOL_MODULES:
         return "pool"
-    has_own_forward = kind.forward is not nn.Sequential.forward and kind not in ops.PASSING_MODULES
+    has_own_forward = getattr(kind, "forward", None) is not nn.Sequential.forward and kind not in ops.PASSING_MODULES
     was_made_in = creator is node or call in trace.stacks[creator]
     return "module" if has_own_forward and was_made_in else "other"

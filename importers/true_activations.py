@@ -11,9 +11,9 @@ import torch
 from torch import fx, nn
 
 from circuitgraph.errors import TraceError
-from importers.fx_trace import runnable
 from importers.linear_ops import MapShape
 from importers.linearise import LinearTrace
+from importers.operation_graph import runnable
 
 __all__ = ["Forward"]
 
