@@ -7,6 +7,7 @@
     input_shape = [3, 224, 224]
     layout = "OIHW"                      # or HWIO, OHWI: the axes of convolutions; linear layers are OI or IO alike
     input_channels = "BGR"               # in words, recorded; no weight is moved
+    input_std = 60                       # standard deviation of the inputs it was trained on, for noise to try it with
     [kwargs]                             # what to call the factory with
     [modules]
     fire2 = "features.3"                 # start of a tensor's name -> module path
@@ -30,7 +31,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from circuitgraph.errors import MappingError, MissingFileError
 
@@ -56,6 +57,7 @@ class KernelMapping(BaseModel):
     input_shape: tuple[int, int, int] | None = None
     layout: Literal["OIHW", "HWIO", "OHWI"] = "OIHW"
     input_channels: str = ""
+    input_std: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     kwargs: Mapping[str, Any] = {}
     modules: Mapping[str, str] = {}
     parameters: Mapping[str, str] = {}
