@@ -1,0 +1,69 @@
+"""What lies under the edges between two layers: what was linearised and ignored, and how well that predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from circuitgraph.records import Fidelity
+
+if TYPE_CHECKING:
+    from circuitgraph.bundle.read import Bundle
+
+__all__ = ["NOT_MEASURED", "approximation_notes", "fidelity_in_words", "in_words", "pair_approximations"]
+
+NOT_MEASURED = "not measured"
+
+
+def pair_approximations(bundle: Bundle, up: str, down: str) -> dict[str, Any]:
+    """Say what lies under the weights from layer `up` to layer `down`: a row of `describe_approximations`.
+
+    `cancellation` is that of a block's median and ninth decile, by how many edges a block has.
+    """
+    parts = [part for part in bundle.blocks if (part.up, part.down) == (up, down)]
+    ignored = [part.ignored_activations for part in parts if part.ignored_activations is not None]
+    edges = sum(part.edge_count for part in parts if part.cancellation_median is not None)
+    tokens = list(dict.fromkeys(token for part in parts for token in part.approximations))
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        weighted = [value * part.edge_count for value, part in zip(values, parts, strict=True) if value is not None]
+        return sum(weighted) / edges if edges else None
+
+    return {
+        "up": up.partition("/")[2],
+        "down": down.partition("/")[2],
+        "ignored_activations": max(ignored, default=None),
+        "cancellation": mean([part.cancellation_median for part in parts]),
+        "cancellation_p90": mean([part.cancellation_p90 for part in parts]),
+        "approximations": [in_words(bundle, token) for token in tokens],
+    }
+
+
+def in_words(bundle: Bundle, token: str) -> str:
+    """Say what an approximation is, as the import said it."""
+    return next((words for words in bundle.info.approximations if words.startswith(f"{token}:")), token)
+
+
+def fidelity_in_words(fidelity: Fidelity | None, layer: str) -> str:
+    """Say in a few words how well one layer is predicted, and on what that was measured."""
+    if fidelity is None or layer not in fidelity.layers:
+        return f"fidelity {NOT_MEASURED}"
+    value = fidelity.layers[layer].best_known.correlation
+    if value is None:
+        return f"no unit varies on {fidelity.on(layer)}"
+    return f"correlation of prediction and activation {value:.3f} ({fidelity.on(layer)})"
+
+
+def approximation_notes(bundle: Bundle, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Say what the edges of some layer pairs lie under: one note a pair, none for a pair that is exact."""
+    notes = []
+    for up, down in dict.fromkeys(pairs):
+        row = pair_approximations(bundle, up, down)
+        ignored = row["ignored_activations"]
+        said = list(row["approximations"])
+        if ignored:
+            said.append(f"{ignored} {'activation' if ignored == 1 else 'activations in series'} ignored on the way")
+        if said:
+            said.append(fidelity_in_words(bundle.fidelity, down))
+            notes.append(f"{up.partition('/')[2]} -> {down.partition('/')[2]}: {'; '.join(said)}")
+    return notes
