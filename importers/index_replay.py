@@ -73,7 +73,7 @@ def is_whole(x: Traced, base: Node) -> bool:
     """Whether a vector or map holds each entry of its base once."""
     if x.index is None or is_channels_last(x):
         return True
-    if len(x.shape) != 1 and map_shape(x.shape) != base.shape:
+    if len(x.shape) not in (1, 3) or (len(x.shape) == 3 and map_shape(x.shape) != base.shape):
         return False
     flat = x.index.reshape(-1)
     if flat.numel() != int(np.prod(base.shape)):

@@ -5,8 +5,9 @@ Rules:
 - "activations": every activation.
 - "auto": the activations, and concatenations of activations, that no way jumps over, without 1x1
   bottlenecks (a 1x1 convolution's activation that is narrower than both its neighbours). These are the layers
-  that the articles draw. Where that leaves more than four activations in series between two of them, the
-  kernels would say little, and "activations" is taken instead, with a `UnitRuleWarning`.
+  that the articles draw. Where that leaves more than four activations in series between two of them, or drops
+  activations in blocks that end in sums without an activation, the kernels would say little, and "activations"
+  is taken instead, with a `UnitRuleWarning` that says why.
 - names of layers, as module paths.
 
 The input, any map that is flattened, and the output belong to all of them.
@@ -21,14 +22,16 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from circuitgraph.errors import MappingError
 from circuitgraph.records import Layer, LayerKind
-from importers.expand import own_activations
 from importers.linear_ops import (
     Activation,
+    Add,
     Concat,
     Conv,
     Flatten,
@@ -90,11 +93,12 @@ def choose_unit_layers(
     given = {} if names is None else names
     if units == "auto":
         chosen, rule = _auto(graph), "auto"
-        longest, where = _longest_series(graph, chosen)
-        if longest > _MAX_SERIES:
+        longest, where = _longest_series(graph, chosen | _outputs(graph, chosen))
+        if longest > _MAX_SERIES or (longest and _has_bare_sums(graph)):
             warnings.warn(
-                f"{network}: by the rule 'auto' {longest} activations in series lie between two layers of units "
-                f"(before {where}); the rule 'activations' is taken instead.",
+                f"{network}: the rule 'auto' would leave {longest} activation{'s' if longest > 1 else ''} in series "
+                f"between two layers of units (before {where or 'the output'}): {_why_so_few(graph, chosen)}; "
+                "the rule 'activations' is taken instead.",
                 UnitRuleWarning,
                 stacklevel=3,
             )
@@ -132,6 +136,20 @@ def _is_activity(graph: LinearGraph, name: str) -> bool:
     return is_any
 
 
+def _is_new_activity(graph: LinearGraph, name: str) -> bool:
+    """Whether a concatenation holds activity, and none of it is only some channels of an earlier layer passed on."""
+    stack = [name]
+    while stack:
+        node = graph.nodes[stack.pop()]
+        if isinstance(node.op, Gather) and not np.array_equal(
+            node.op.channels, np.arange(graph.nodes[node.inputs[0]].shape[0])
+        ):
+            return False
+        if isinstance(node.op, (Concat, Pool, Gather)):
+            stack.extend(node.inputs)
+    return _is_activity(graph, name)
+
+
 def _always(graph: LinearGraph) -> set[str]:
     flattened = {node.inputs[0] for node in graph.nodes.values() if isinstance(node.op, Flatten)}
     return {"input"} | flattened
@@ -146,7 +164,7 @@ def _auto(graph: LinearGraph) -> set[str]:
     for place, (name, node) in enumerate(graph.nodes.items()):
         # no way from an earlier tensor to a later one passes by this one
         if reach <= place and (
-            isinstance(node.op, Activation) or (isinstance(node.op, Concat) and _is_activity(graph, name))
+            isinstance(node.op, Activation) or (isinstance(node.op, Concat) and _is_new_activity(graph, name))
         ):
             candidates.append(name)
         reach = max([reach, *(graph.order[user] for user in graph.users[name])])
@@ -173,14 +191,43 @@ def _is_pointwise(graph: LinearGraph, name: str) -> bool:
 def _longest_series(graph: LinearGraph, chosen: set[str]) -> tuple[int, str]:
     """Count the dropped activations on the longest way between two layers; and the path of the later one."""
     longest, where = 0, ""
-    own = {activation for name in chosen for activation in own_activations(graph, name)}
     depth: dict[str, int] = {}
     for name, node in graph.nodes.items():
         depth[name] = max((0 if n in chosen else depth[n] for n in node.inputs), default=0)
-        depth[name] += isinstance(node.op, Activation) and name not in own
-        if (name in chosen or name in graph.outputs) and depth[name] > longest:
-            longest, where = depth[name], node.where
+        depth[name] += isinstance(node.op, Activation)
+        # the last activation before a layer is its own
+        dropped = depth[name] - _is_activity(graph, name)
+        if name in chosen and dropped > longest:
+            longest, where = dropped, node.where
     return longest, where
+
+
+def _why_so_few(graph: LinearGraph, chosen: set[str]) -> str:
+    """Say what keeps the rule "auto" from finding layers."""
+    if not any(isinstance(graph.nodes[name].op, (Activation, Concat)) for name in chosen):
+        return "no activation is passed by all ways through the network"
+    if _has_bare_sums(graph):
+        return "its blocks end in sums without an activation (linear bottlenecks), and ways jump over what is in them"
+    return "ways jump over whole blocks"
+
+
+def _has_bare_sums(graph: LinearGraph) -> bool:
+    """Whether the sum at the end of some block is read as it is, with no activation on it."""
+    return any(
+        not isinstance(graph.nodes[user].op, Activation)
+        for name, node in graph.nodes.items()
+        if isinstance(node.op, Add)
+        for user in _past_scales(graph, graph.users[name])
+    )
+
+
+def _past_scales(graph: LinearGraph, names: Iterable[str]) -> list[str]:
+    """Return tensors, or, of those that are only another scale, the tensors made from them."""
+    found: list[str] = []
+    for name in names:
+        is_scale = isinstance(graph.nodes[name].op, Scale)
+        found += _past_scales(graph, graph.users[name]) if is_scale else [name]
+    return found
 
 
 def _outputs(graph: LinearGraph, chosen: set[str]) -> set[str]:
