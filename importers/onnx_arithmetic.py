@@ -39,7 +39,8 @@ def _per_channel(value: Constant | float, x: Data) -> NDArray[np.float64]:
         raise refuse(
             f"a constant of shape {array.shape} that differs by position is put on {channels} channels", NO_OPTION
         )
-    return rows[:, 0].copy()
+    own: NDArray[np.float64] = rows[:, 0].copy()
+    return own
 
 
 def _add(call: Call) -> Step:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.errors import ShapeError, TraceError, UnsupportedOperationError
+from circuitgraph.errors import TraceError, UnsupportedOperationError
 from circuitgraph.ids import slugify
 from circuitgraph.progress import SILENT, Progress
 from importers.bundling import write_expansion
@@ -25,6 +25,7 @@ from importers.linear_ops import Flatten, Gate, Input, LinearGraph, MapShape, No
 from importers.linearisation import DEFAULT, Linearisation
 from importers.moved_entries import as_gather
 from importers.onnx_file import Constant, OnnxFile, Unread, read_onnx
+from importers.onnx_input import has_channels_last, settle_input
 from importers.onnx_names import Scope, read_scopes, tensor_names
 from importers.onnx_ops import REPLAYED, RULES
 from importers.onnx_steps import NO_OPTION, Call, Data, Step, refuse
@@ -34,7 +35,6 @@ from importers.weights.tensors import Tensors, check_finite, weights_sha256
 __all__ = ["import_onnx", "linearise_onnx"]
 
 _HEADS = frozenset(["Softmax", "LogSoftmax", "Sigmoid"])
-_IMAGE_CHANNELS = (1, 3, 4)
 
 
 def import_onnx(
@@ -88,7 +88,7 @@ def import_onnx(
         The bundle cannot be written.
     """
     file = read_onnx(path)
-    shape = _shape_of(file, input_shape)
+    shape = settle_input(file, input_shape)
     weights: Tensors = {
         name: value
         for name, value in file.constants.items()
@@ -131,63 +131,7 @@ def linearise_onnx(path: str | Path, input_shape: Sequence[int] | None = None) -
         The shape of its input is open, or another than the one given.
     """
     file = read_onnx(path)
-    return _Builder(file, _shape_of(file, input_shape)).build()
-
-
-def _is_channels_last(file: OnnxFile) -> bool:
-    sides = file.declared
-    if sides is None or len(sides) != 4:
-        return False
-    readers = [node for node in file.nodes if file.input in node.input]
-    turned = [
-        node.op_type == "Transpose" and list(helper.get_attribute_value(own)) == [0, 3, 1, 2]
-        for node in readers
-        for own in node.attribute[:1]
-    ]
-    if readers and len(turned) == len(readers) and all(turned):
-        return True
-    return sides[3] in _IMAGE_CHANNELS and sides[1] not in _IMAGE_CHANNELS
-
-
-def _shape_of(file: OnnxFile, given: Sequence[int] | None) -> MapShape:
-    """Settle the input's (channel, row, col)."""
-    name, sides = file.path.name, file.declared
-    shown = "x".join("?" if side is None else str(side) for side in sides or ())
-    if sides is not None and len(sides) not in (2, 4):
-        raise TraceError(
-            f"reading {name}: its input {file.input!r} has {len(sides)} axes ({shown}); "
-            "4 are wanted (batch, channel, row, col), or 2 (batch, entry).",
-            hint="Sequences, volumes and networks without a batch are not expanded.",
-        )
-    own: tuple[int | None, ...]
-    if sides is None:
-        own = (None, None, None)
-    elif len(sides) == 2:
-        own = (sides[1], 1, 1)
-    else:
-        own = (sides[3], sides[1], sides[2]) if _is_channels_last(file) else sides[1:]
-    if given is None:
-        found = tuple(side for side in own if side is not None)
-        if len(found) != 3:
-            raise ShapeError(
-                f"reading {name}: the shape of its input {file.input!r} is open ({shown or 'none is told'}).",
-                hint="Give it as channels x rows x columns: --input 3x224x224",
-            )
-        return found[0], found[1], found[2]
-    shape = tuple(int(side) for side in given)
-    if len(shape) != 3 or min(shape) < 1:
-        raise ShapeError(
-            f"reading {name}: the input shape {'x'.join(map(str, shape))} has {len(shape)} sides, "
-            f"the smallest {min(shape, default=0)}; 3 of at least 1 are wanted.",
-            hint="Give it as channels x rows x columns: --input 3x224x224",
-        )
-    if any(side is not None and side != asked for side, asked in zip(own, shape, strict=True)):
-        raise ShapeError(
-            f"reading {name}: an input of {'x'.join(map(str, shape))} is asked for, the file fixes "
-            f"{'x'.join('?' if side is None else str(side) for side in own)}.",
-            hint="Leave --input out, or export the network with open rows and columns (dynamic axes).",
-        )
-    return shape[0], shape[1], shape[2]
+    return _Builder(file, settle_input(file, input_shape)).build()
 
 
 class _Builder:
@@ -210,7 +154,8 @@ class _Builder:
     def build(self) -> LinearGraph:
         """Make the graph."""
         self._input()
-        for self.place, node in enumerate(self.file.nodes):
+        for place, node in enumerate(self.file.nodes):
+            self.place = place
             self._visit(node)
         outputs = self._outputs()
         kept = self._needed(outputs)
@@ -233,7 +178,7 @@ class _Builder:
         x = Data("input", self.input_shape, steps=self.nodes)
         if self.file.declared is not None and len(self.file.declared) == 2:
             x = Data("input", (channels,), steps=self.nodes)
-        elif _is_channels_last(self.file):
+        elif has_channels_last(self.file):
             x.index = np.arange(channels * rows * cols).reshape(self.input_shape).transpose(1, 2, 0)
             x.shape = (rows, cols, channels)
             self.notes.append("the file's input is in the order (row, col, channel)")
@@ -251,7 +196,7 @@ class _Builder:
             made = [self._sides(inputs[0], attributes)]
             on_data = False
         elif node.op_type == "Size" and isinstance(inputs[0], Data):
-            made = [np.prod(self._sides(inputs[0], {}), dtype=np.int64)]
+            made = [np.asarray(self._sides(inputs[0], {}).prod())]
             on_data = False
         else:
             made = self._data(call)
@@ -362,11 +307,8 @@ class _Builder:
         shape, flat = _map_shape(x.shape), x.index.ravel()
         if shape == base and np.array_equal(flat, np.arange(flat.size)):
             return x.base
-        op: Op
-        if len(x.shape) == 1 and base[1:] != (1, 1):
-            op = Flatten(flat)
-        else:
-            op = as_gather(x.index.reshape(shape), base)
+        is_flattened = len(x.shape) == 1 and base[1:] != (1, 1)
+        op: Op = Flatten(flat) if is_flattened else as_gather(x.index.reshape(shape), base)
         return self._add(x.maker or call, op, [x.base], shape).base
 
     def _tensor(self, name: str) -> str | None:
@@ -401,10 +343,7 @@ class _Builder:
 
     def _without_head(self, x: Data) -> str:
         # a flattened map as the output is the map itself
-        if self._is_whole(x):
-            name = x.base
-        else:
-            name = self._output_step(x)
+        name = x.base if self._is_whole(x) else self._output_step(x)
         node = self.nodes[name]
         if isinstance(node.op, Unsupported) and node.what in _HEADS and len(node.inputs) == 1:
             self.notes.append(f"the {node.what} at the output is left out")

@@ -81,6 +81,7 @@ _SLOPE = _refused("it is not the identity above zero")
 _STATISTICS = _refused("it divides by the spread of each map over its positions, which differs from image to image")
 _POWER = _refused("a mean of powers is not linear")
 _ATTENTION = _refused("attention multiplies activations with each other, which no weights stand for", is_attention=True)
+_FINER = _refused("it makes a map finer: its stride is a fraction")
 _BRANCH = _refused("what it does depends on values", "Export the network without branches and loops.")
 
 NONLINEAR: Mapping[str, Callable[[Call], Step | Data]] = {
@@ -122,6 +123,10 @@ NONLINEAR: Mapping[str, Callable[[Call], Step | Data]] = {
     "QuantizeLinear": _QUANTISED,
     "DequantizeLinear": _QUANTISED,
     "DynamicQuantizeLinear": _QUANTISED,
+    "ConvTranspose": _FINER,
+    "Resize": _FINER,
+    "Upsample": _FINER,
+    "MaxUnpool": _FINER,
     "If": _BRANCH,
     "Loop": _BRANCH,
     "Scan": _BRANCH,

@@ -200,10 +200,6 @@ def _dropout(call: Call) -> Data:
     return call.data()
 
 
-def _resize(call: Call) -> Data:
-    raise refuse("it makes a map finer: its stride is a fraction", NO_OPTION)
-
-
 RULES: Mapping[str, Rule] = {
     **NONLINEAR,
     **ARITHMETIC,
@@ -222,7 +218,4 @@ RULES: Mapping[str, Rule] = {
     "Cast": _pass,
     "CastLike": _pass,
     "Dropout": _dropout,
-    "Resize": _resize,
-    "Upsample": _resize,
-    "ConvTranspose": _resize,
 }

@@ -1,4 +1,4 @@
-"""What rules for ONNX operations are made of: data as it is followed, calls of operations, the steps that rules give."""
+"""What rules for ONNX operations are made of: data as it is followed, calls of operations, steps."""
 
 from __future__ import annotations
 

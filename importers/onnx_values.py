@@ -106,7 +106,8 @@ class Evaluator:
         if self._entries(call, constants) > MOST_ENTRIES:
             return [Unread(f"{named} gives more than {MOST_ENTRIES:,} numbers")] * len(node.output)
         try:
-            given = {name: value for name, value in zip(node.input, call.inputs, strict=True) if name}
+            named_inputs = zip(node.input, call.inputs, strict=True)
+            given = {name: value for name, value in named_inputs if isinstance(value, np.ndarray)}
             return [_widened(np.asarray(value)) for value in self._run(node, given)]
         except Exception as error:
             # the reference implementation raises almost anything on what does not fit
