@@ -27,6 +27,7 @@ __all__ = [
     "Member",
     "NetworkInfo",
     "NewBlock",
+    "RefusedPair",
 ]
 
 Pair = tuple[int, int]
@@ -100,6 +101,15 @@ class Family(_Record):
             if (unit.network, unit.layer) != (own.network, own.layer):
                 raise ValueError(f"{member.unit} is not of the layer of family {self.uid}")
         return self
+
+
+class RefusedPair(_Record):
+    """Two layers whose kernels an import left out, and why; `hint` is what would admit them."""
+
+    up: str
+    down: str
+    reason: str
+    hint: str = ""
 
 
 class NetworkInfo(_Record):

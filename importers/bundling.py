@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 
 from circuitgraph.bundle import Bundle, BundleWriter
 from circuitgraph.errors import BlockTooLargeError, CircuitGraphError
-from circuitgraph.ids import check_network_name
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.records import Family, Fidelity, NetworkInfo
 from importers.expand import MAX_BLOCK_BYTES, Expansion
 from importers.linear_ops import LinearGraph, MapShape
 from importers.linearisation import DEFAULT, Linearisation
-from importers.unit_layers import choose_unit_layers
+from importers.planning import ExpansionPlan, Review, in_words, plan_expansion
 
 __all__ = ["write_expansion"]
 
@@ -41,6 +40,8 @@ def write_expansion(
     title: str = "",
     reference: str = "",
     replace: bool = False,
+    skip_refused: bool = False,
+    review: Review | None = None,
     measure: Callable[[Bundle], Fidelity | None] | None = None,
     progress: Progress = SILENT,
 ) -> Bundle:
@@ -68,6 +69,10 @@ def write_expansion(
         Families of units and words that go into the bundle.
     replace
         Whether a bundle that is there may be replaced.
+    skip_refused
+        Whether layers that cannot be expanded are left out, and named in the manifest, instead of ending the import.
+    review
+        Shown the plan before anything is computed or written (`importers.planning`).
     measure
         Says of the bundle how well its weights predict the network (`importers.fidelity`); by default that is not
         measured.
@@ -75,21 +80,22 @@ def write_expansion(
     Raises
     ------
     MappingError, UnsupportedOperationError, BlockTooLargeError
-        The network cannot be expanded as asked.
+        The network cannot be expanded as asked; nothing was computed or written.
     BundleExistsError, DiskFullError
         The bundle cannot be written.
     """
-    check_network_name(network)
-    layers, rule = choose_unit_layers(graph, network, units, names=dict(names or {}))
-    expansion = Expansion(
+    plan = plan_expansion(
         graph,
-        {own.tensor: own.layer.uid for own in layers},
+        network,
+        units=units,
+        names=names,
         linearisation=linearisation,
         max_block_bytes=max_block_bytes,
+        progress=progress,
     )
-    # everything that will be refused is refused here, before a file is made
-    pairs = [pair for target in expansion.targets for pair in expansion.plan(target)]
-    approximations = sorted({token for pair in pairs for token in pair.approximations})
+    if review is not None:
+        review(plan)
+    _accept(plan, skip_refused=skip_refused, progress=progress)
     info = NetworkInfo(
         network=network,
         architecture=architecture,
@@ -98,26 +104,55 @@ def write_expansion(
         input_shape=input_shape,
         importer=importer,
         options={
-            "units": rule if rule != "named" else [own.layer.name for own in layers],
+            "units": plan.units if plan.units != "named" else [layer.name for layer in plan.layers],
             "units_asked": units if isinstance(units, str) else list(units),
             **linearisation.to_options(),
             **(options or {}),
         },
-        approximations=(*(_in_words(token) for token in approximations), *graph.notes),
+        approximations=(*(in_words(token) for token in plan.approximations), *graph.notes),
         title=title,
         reference=reference,
     )
-    by_uid = {own.layer.uid: own for own in layers}
-    writer = BundleWriter(out, info, [own.layer for own in layers], replace=replace, progress=progress)
-    with writer, progress.task(f"expanding {network}", total=len(pairs), unit="pair") as task:
-        for own in layers[1:]:
-            count = sum(pair.down == own.layer.uid for pair in pairs)
-            task.describe(own.layer.name)
-            if not writer.is_done(own.layer.uid):
-                writer.add_target(own.layer.uid, *_expand(expansion, by_uid[own.layer.uid].tensor))
-            task.advance(count)
+    writer = BundleWriter(
+        out,
+        info,
+        plan.layers,
+        replace=replace,
+        fingerprint=plan.fingerprint,
+        refused=plan.refused,
+        progress=progress,
+    )
+    with writer, progress.task(f"expanding {network}", total=plan.bytes, unit="bytes") as task:
+        for own in plan.unit_layers[1:]:
+            uid = own.layer.uid
+            if uid in plan.refused_layers:
+                continue
+            into = [pair for pair in plan.pairs if pair.down == uid]
+            task.describe(f"{own.layer.name} ({', '.join(pair.up.partition('/')[2] for pair in into[:3])})")
+            if not writer.is_done(uid):
+                writer.add_target(uid, *_expand(plan.expansion, own.tensor))
+            task.advance(sum(pair.bytes for pair in into))
         writer.add_families(families)
         return writer.finish(measure=measure)
+
+
+def _accept(plan: ExpansionPlan, *, skip_refused: bool, progress: Progress) -> None:
+    """Raise what was refused, or say how much of it is left out; then say what the rest takes."""
+    if plan.errors and not (skip_refused and plan.pairs):
+        first, others = plan.errors[0], len(plan.errors) - 1
+        if others:
+            first.add_note(f"{others} more layers cannot be expanded.")
+        raise first
+    if plan.errors:
+        progress.note(
+            f"warning: {len(plan.refused)} pairs into {len(plan.errors)} of {len(plan.layers) - 1} layers are left out "
+            f"(--skip-refused); the first: {plan.errors[0].message}"
+        )
+    if plan.largest is not None:
+        progress.note(
+            f"{len(plan.pairs)} pairs of layers, {plan.bytes:,} bytes of kernels; the largest, {plan.largest.up} -> "
+            f"{plan.largest.down}, takes {plan.largest.bytes:,}"
+        )
 
 
 def _expand(expansion: Expansion, tensor: str) -> tuple[NDArray[np.float32], Any]:
@@ -130,14 +165,3 @@ def _expand(expansion: Expansion, tensor: str) -> tuple[NDArray[np.float32], Any
             f"expanding {expansion.layers[tensor]}: the machine has no memory left for it.",
             hint="Take layers in between with --units activations.",
         ) from error
-
-
-def _in_words(token: str) -> str:
-    known = {
-        "max_pool=avg": "max pools are taken as the mean over their window",
-        "max_pool=centre": "max pools are taken as the middle cell of their window",
-        "border": "terms at the border are dropped before a global pool",
-    }
-    if token.startswith("ceiling="):
-        return f"{token}: the ceiling of a bounded ReLU is ignored"
-    return f"{token}: {known[token]}" if token in known else token

@@ -422,15 +422,16 @@ class _NewState:
         old = self.bundle.manifest
         counts = {name: count for name, count in old.counts.items() if not name.startswith("direction")}
         entry = None
+        bare = old.format_version if old.directions is None else old.directions.bundle_format
         if self.state:
             counts["directions"] = sum(len(held.names) for held in self.state.values())
             counts["direction_blocks"] = len(self.rows)
             counts["direction_edges"] = sum(row["edge_count"] for row in self.rows)
             software = f"circuitgraph {__version__}"
-            entry = fmt.DirectionsEntry(bundle_sha256=self.bundle.sha256, software=software)
+            entry = fmt.DirectionsEntry(bundle_sha256=self.bundle.sha256, bundle_format=bare, software=software)
         manifest = old.model_copy(
             update={
-                "format_version": fmt.DIRECTIONS_VERSION if self.state else fmt.FORMAT_VERSION,
+                "format_version": fmt.FORMAT_VERSION if self.state else bare,
                 "counts": counts,
                 "files": dict(sorted(self.files.items())),
                 "created": created_now(),

@@ -38,14 +38,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from circuitgraph.kernels import SCALARS
-from circuitgraph.records import Fidelity, NetworkInfo
+from circuitgraph.records import Fidelity, NetworkInfo, RefusedPair
 
 __all__ = [
     "BLOCKS_A_LAYER",
     "BLOCKS_SCHEMA",
     "DIRECTIONS_FILE",
     "DIRECTIONS_FOLDER",
-    "DIRECTIONS_VERSION",
     "DIRECTION_BLOCKS_SCHEMA",
     "DIRECTION_EDGES_SCHEMA",
     "EDGES_SCHEMA",
@@ -70,9 +69,8 @@ __all__ = [
     "write_table",
 ]
 
-FORMAT_VERSION = 1
-DIRECTIONS_VERSION = 2
-"""The format of a bundle that has directions; without them it is `FORMAT_VERSION`, byte for byte."""
+FORMAT_VERSION = 2
+"""Format 2 came with directions, fidelity and refused pairs in the manifest, whose hash leaves out `created`."""
 DIRECTIONS_FILE = "directions.npz"
 DIRECTIONS_FOLDER = "directions"
 BLOCKS_A_LAYER = 10_000
@@ -175,15 +173,19 @@ class FileEntry(BaseModel):
 
 
 class DirectionsEntry(BaseModel):
-    """What the manifest says of directions that were added: the bundle's hash without them, and by what software."""
+    """What the manifest says of directions that were added: hash and format without them, and by what software."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     bundle_sha256: str
+    bundle_format: int
     software: str
 
 
 class Manifest(BaseModel):
-    """What ``manifest.json`` holds; `sha256` is of everything else in it (`manifest_sha256`)."""
+    """What ``manifest.json`` holds; `sha256` is of what is in it (`manifest_sha256`).
+
+    `refused` are the pairs of layers that an import with ``--skip-refused`` left out.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     format_version: int
@@ -197,12 +199,13 @@ class Manifest(BaseModel):
     sha256: str
     directions: DirectionsEntry | None = None
     fidelity: Fidelity | None = None
+    refused: tuple[RefusedPair, ...] = ()
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_there(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         content: dict[str, Any] = handler(self)
-        optional = ("directions", "fidelity")
-        return {name: value for name, value in content.items() if name not in optional or value is not None}
+        optional = ("directions", "fidelity", "refused")
+        return {name: value for name, value in content.items() if name not in optional or value}
 
     @field_validator("counts")
     @classmethod
@@ -219,8 +222,12 @@ def canonical_json(value: Any) -> str:
 
 
 def manifest_sha256(content: Mapping[str, Any]) -> str:
-    """Hash the content of a manifest, all but its own `sha256`."""
-    body = {name: value for name, value in content.items() if name != "sha256"}
+    """Hash the content of a manifest, all but its own `sha256` and the moment it was made.
+
+    In format 1 that moment was hashed too.
+    """
+    left_out = ("sha256",) if content.get("format_version") == 1 else ("sha256", "created")
+    body = {name: value for name, value in content.items() if name not in left_out}
     return hashlib.sha256(canonical_json(body).encode()).hexdigest()
 
 

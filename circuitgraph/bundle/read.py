@@ -37,7 +37,7 @@ from circuitgraph.errors import (
 )
 from circuitgraph.ids import UnitId
 from circuitgraph.kernels import anchor_of, lay_on_window
-from circuitgraph.records import Family, Fidelity, Form, Layer, NetworkInfo
+from circuitgraph.records import Family, Fidelity, Form, Layer, NetworkInfo, RefusedPair
 
 __all__ = ["Block", "BlockInfo", "Bundle", "check_channel"]
 
@@ -163,6 +163,11 @@ class Bundle:
             return self.manifest.directions.bundle_sha256
         body = self.manifest.model_dump(mode="json", exclude={"created", "sha256", "fidelity"})
         return hashlib.sha256(fmt.canonical_json(body).encode()).hexdigest()
+
+    @property
+    def refused(self) -> tuple[RefusedPair, ...]:
+        """Pairs of layers that the import left out, with the reason of each."""
+        return self.manifest.refused
 
     @property
     def directions_sha256(self) -> str:
@@ -474,9 +479,9 @@ def _read_manifest(path: Path) -> fmt.Manifest:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         version = content.get("format_version") if isinstance(content, dict) else None
-        if isinstance(version, int) and version > fmt.DIRECTIONS_VERSION:
+        if isinstance(version, int) and version > fmt.FORMAT_VERSION:
             raise BundleError(
-                f"opening {path}: format {version}, this software reads up to {fmt.DIRECTIONS_VERSION}.",
+                f"opening {path}: format {version}, this software reads up to {fmt.FORMAT_VERSION}.",
                 hint="Update feature-circuitgraph.",
             )
         manifest = fmt.Manifest(**content)

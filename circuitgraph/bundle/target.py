@@ -21,7 +21,7 @@ __all__ = ["check_finite", "write_target"]
 def write_target(
     folder: Path,
     layer: Layer,
-    bias: NDArray[np.float32],
+    bias: NDArray[np.float32] | None,
     blocks: Iterable[NewBlock],
     layers: Mapping[str, Layer],
 ) -> dict[str, Any]:
@@ -34,6 +34,8 @@ def write_target(
     ----------
     folder
         The bundle's, with the folders for its files in it.
+    bias
+        (unit,); None where it is not known.
     layers
         All layers by uid.
 
@@ -89,7 +91,7 @@ def write_target(
     for own in edges:
         own.add_up("l2", "down", in_squared, squared=True)
     return {
-        "bias": [float(value) for value in bias],
+        "bias": [None] * layer.unit_count if bias is None else bias.tolist(),
         "in_squared": in_squared.tolist(),
         "out_squared": {up: squared.tolist() for up, squared in out_squared.items()},
         "rows": rows,

@@ -24,7 +24,7 @@ from circuitgraph.bundle.read import Bundle
 from circuitgraph.bundle.target import check_finite, write_target
 from circuitgraph.errors import BundleError, CircuitGraphError, ShapeError
 from circuitgraph.progress import SILENT, Progress
-from circuitgraph.records import Family, Fidelity, Layer, NetworkInfo, NewBlock
+from circuitgraph.records import Family, Fidelity, Layer, NetworkInfo, NewBlock, RefusedPair
 
 __all__ = ["BundleWriter"]
 
@@ -51,6 +51,9 @@ class BundleWriter:
         Whether a bundle that is there already may be replaced.
     fingerprint
         What else the blocks follow from: an interrupted import with another one is not gone on with.
+    refused
+        Pairs that are left out, for the manifest. Nothing need be added for their targets, whose biases are then not
+        known (NaN).
 
     Raises
     ------
@@ -70,12 +73,15 @@ class BundleWriter:
         *,
         replace: bool = False,
         fingerprint: str = "",
+        refused: Sequence[RefusedPair] = (),
         progress: Progress = SILENT,
     ) -> None:
         self.path = Path(path)
         self.info = info
         self.layers = tuple(layers)
         self._fingerprint = fingerprint
+        self.refused = tuple(refused)
+        self._left_out = {pair.down for pair in refused}
         self._progress = progress
         self._by_uid = {layer.uid: layer for layer in layers}
         self._families: tuple[Family, ...] = ()
@@ -101,6 +107,7 @@ class BundleWriter:
             "info": info,
             "layers": [layer.model_dump(mode="json") for layer in self.layers],
             "network": self._fingerprint,
+            "refused": [pair.model_dump(mode="json") for pair in self.refused],
             "format": fmt.FORMAT_VERSION,
             "software": __version__,
         }
@@ -171,16 +178,23 @@ class BundleWriter:
         BundleError
             A target was not added.
         """
-        missing = [layer.uid for layer in self.layers[1:] if not self.is_done(layer.uid)]
+        missing = [layer.uid for layer in self._targets() if not self.is_done(layer.uid)]
         if missing:
             raise BundleError(f"writing {self.path}: nothing was added for {', '.join(missing[:3])}.")
         with self._partial.writing():
+            for layer in self.layers[1:]:
+                if layer.uid in self._left_out and not self.is_done(layer.uid):
+                    nothing = write_target(self._partial.folder, layer, None, [], self._by_uid)
+                    self._partial.write_state(layer.index, nothing)
             manifest = self._write_whole()
             if measure is not None:
                 fidelity = measure(Bundle(self._partial.folder, fmt.Manifest(**manifest)))
                 manifest = fmt.with_fidelity(manifest, fidelity)
             self._partial.complete(manifest)
         return Bundle.open(self.path)
+
+    def _targets(self) -> list[Layer]:
+        return [layer for layer in self.layers[1:] if layer.uid not in self._left_out]
 
     def _write_whole(self) -> dict[str, Any]:
         folder = self._partial.folder
@@ -214,6 +228,7 @@ class BundleWriter:
             created=created_now(),
             software=f"circuitgraph {__version__}",
             sha256="",
+            refused=self.refused,
         )
         content = manifest.model_dump(mode="json")
         return {**content, "sha256": fmt.manifest_sha256(content)}
@@ -240,7 +255,8 @@ class BundleWriter:
             state = states.get(layer.uid)
             out_norm = np.sqrt(out_squared[layer.uid])
             in_norm = np.sqrt(state["in_squared"]) if state else np.zeros(layer.unit_count)
-            dead = (in_norm == 0) if state else np.zeros(layer.unit_count, dtype=bool)
+            is_known = layer.index > 0 and layer.uid not in self._left_out
+            dead = (in_norm == 0) if is_known else np.zeros(layer.unit_count, dtype=bool)
             if layer.uid in feeds:
                 dead = dead | (out_norm == 0)
             columns["uid"] += [str(layer.unit(channel)) for channel in range(layer.unit_count)]

@@ -133,7 +133,7 @@ def test_a_manifest_that_is_something_else_is_refused(copy: Path, content: bytes
 
 
 def test_a_manifest_that_was_edited_is_refused(copy: Path) -> None:
-    rewrite(copy, is_signed=False, created="1999-01-01T00:00:00+00:00")
+    rewrite(copy, is_signed=False, software="circuitgraph 9")
     with pytest.raises(BundleCorruptError, match=r"manifest\.json is not what was written"):
         Bundle.open(copy)
 
@@ -175,8 +175,8 @@ def test_edges_that_do_not_follow_from_the_kernels_are_noticed_although_every_ha
 
 
 def test_a_bundle_of_a_later_format_asks_for_an_update(copy: Path) -> None:
-    rewrite(copy, format_version=fmt.DIRECTIONS_VERSION + 1, something_new=True)
-    with pytest.raises(BundleError, match=f"format 3, this software reads up to {fmt.DIRECTIONS_VERSION}") as caught:
+    rewrite(copy, format_version=fmt.FORMAT_VERSION + 1, something_new=True)
+    with pytest.raises(BundleError, match=f"format 3, this software reads up to {fmt.FORMAT_VERSION}") as caught:
         Bundle.open(copy)
     assert not isinstance(caught.value, BundleCorruptError)
     assert "Update" in caught.value.hint
