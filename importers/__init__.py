@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING, Any
 from circuitgraph.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from importers.directions import read_directions
     from importers.expand import expand_bottleneck
+    from importers.fidelity import measure_fidelity
     from importers.graphdef import import_graphdef
     from importers.linearisation import Linearisation
+    from importers.measuring import measure_bundle
     from importers.weights.kernels import import_kernels
     from importers.weights.torch_module import import_torch
 
-__all__ = ["Linearisation", "expand_bottleneck", "import_graphdef", "import_kernels", "import_torch"]
+__all__ = [
+    "Linearisation",
+    "expand_bottleneck",
+    "import_graphdef",
+    "import_kernels",
+    "import_torch",
+    "measure_bundle",
+    "measure_fidelity",
+    "read_directions",
+]
 
 # loaded on first use: torch takes a second, and expand_bottleneck needs none of it
 _LAZY = {
@@ -22,6 +34,9 @@ _LAZY = {
     "import_graphdef": "importers.graphdef",
     "import_kernels": "importers.weights.kernels",
     "import_torch": "importers.weights.torch_module",
+    "measure_bundle": "importers.measuring",
+    "measure_fidelity": "importers.fidelity",
+    "read_directions": "importers.directions",
 }
 
 _EXTRAS = {"torch": "torch", "torchvision": "torch", "safetensors": "torch", "onnx": "onnx"}

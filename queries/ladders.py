@@ -425,7 +425,7 @@ def _cypher(searches: Sequence[_Search]) -> tuple[str, Mapping[str, Any]]:
     count = len(searches[0].weights)
     clauses = []
     for place in range(count):
-        here = [f"({side}{place}:Unit {{network: $network, layer: layers[{place}]}})" for side in "LR"]
+        here = [f"({side}{place}:Unit:Neuron {{network: $network, layer: layers[{place}]}})" for side in "LR"]
         if place == 0:
             clauses.append(f"MATCH {here[0]}, {here[1]}")
             continue
@@ -436,7 +436,7 @@ def _cypher(searches: Sequence[_Search]) -> tuple[str, Mapping[str, Any]]:
         )
     last = count - 1
     clauses.append(
-        f"MATCH (L{last})-[:EXCITES]->(u:Unit {{network: $network, layer: layers[{count}]}})<-[:EXCITES]-(R{last})\n"
+        f"MATCH (L{last})-[:EXCITES]->(u:Unit:Neuron {{network: $network, layer: layers[{count}]}})<-[:EXCITES]-(R{last})\n"
         f"WHERE L{last}.channel < R{last}.channel"
     )
     roles = [f"{side}{place}" for place in range(count) for side in "LR"] + ["u"]

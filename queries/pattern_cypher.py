@@ -94,7 +94,7 @@ class _Writer:
         # one role pins the network: edges never leave it
         first = "" if seen else " {network: $network}"
         seen.add(role)
-        return f"({name}:Unit{first})"
+        return f"({name}:Unit:Neuron{first})"
 
     def _free(self, name: str) -> str:
         while name in self.roles:

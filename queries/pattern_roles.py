@@ -287,7 +287,7 @@ def find_units(graph: PatternGraph, unit: Unit) -> list[tuple[int, int]]:
     """
     if graph.bundle is not None:
         if isinstance(unit, str):
-            uid: UnitId = graph.bundle.unit(unit)
+            uid: UnitId = graph.bundle.neuron(unit)
             return [(graph.bundle.layer(str(uid.layer_id)).index, uid.channel or 0)]
         raise UnknownUnitError(
             f"unit {unit!r} is no uid.", hint=f"Name it as {graph.layers[-1]}:{unit}, or as {graph.short(0)}:{unit}."

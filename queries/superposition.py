@@ -244,7 +244,7 @@ def spread_over_strong_edges(
     not_of
         Families that are not other ones: the unit's own and the one that feeds it.
     """
-    at = source.unit(unit)
+    at = source.neuron(unit)
     lower = source.layer(down)
     uids = tuple(str(lower.unit(channel)) for channel in range(lower.unit_count))
     labels = read_labels(families, {"down": uids}, bundle=source, act=ACT).of[0]

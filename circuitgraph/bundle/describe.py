@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from circuitgraph.bundle.read import Bundle
 from circuitgraph.records import Layer
 
-__all__ = ["Description", "describe_layer", "describe_network", "describe_unit"]
+__all__ = ["EDGE_COLUMNS", "STRONG", "Description", "describe_layer", "describe_network", "describe_unit"]
 
 _LAYER_COLUMNS = (
     "layer",
@@ -41,8 +41,8 @@ _PAIR_COLUMNS = (
     "approximations",
 )
 _UNIT_COLUMNS = ("uid", "bias", "in_norm", "out_norm", "is_dead", "family")
-_EDGE_COLUMNS = ("unit", "sum", "l1", "l2", "top", "bottom", "left", "right", "centre", "share_in", "strong")
-_STRONG = ("excites", "inhibits", "mixes")
+EDGE_COLUMNS = ("unit", "sum", "l1", "l2", "top", "bottom", "left", "right", "centre", "share_in", "strong")
+STRONG = ("excites", "inhibits", "mixes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,8 @@ def describe_network(bundle: Bundle) -> list[Description]:
         f"{counts['pairs']} pairs, {counts['edges']:,} kernels; weights {info.weights_sha256[:12]} from {info.source}; "
         f"approximations: {approximations}"
     ]
+    if bundle.directions.count:
+        notes.append(f"{bundle.directions.count:,} directions besides; `circuitgraph direction list` shows them")
     return [layers, _pairs_table("pairs of layers", bundle, bundle.pairs, notes)]
 
 
@@ -104,7 +106,8 @@ def _layer_row(bundle: Bundle, layer: Layer) -> dict[str, Any]:
 
 
 def _units_of(bundle: Bundle, layer: Layer) -> pa.Table:
-    return bundle.units.filter(pc.equal(bundle.units["layer"], layer.uid))
+    units = bundle.units
+    return units.filter(pc.and_(pc.equal(units["layer"], layer.uid), pc.equal(units["kind"], "neuron")))
 
 
 def _pairs_table(
@@ -162,14 +165,19 @@ def describe_layer(bundle: Bundle, name: str) -> list[Description]:
 def describe_unit(bundle: Bundle, name: str, *, limit: int = 20) -> list[Description]:
     """Describe one unit: its strongest kernels in and out, by l2.
 
+    Those of a neuron are to and from neurons; for a direction see `describe_direction`.
+
     Raises
     ------
     UnknownUnitError, UnknownLayerError
         There is no such unit or layer.
     """
     unit = bundle.unit(name)
-    layer = str(unit.layer_id)
-    channel = unit.channel or 0
+    if unit.channel is None:
+        from circuitgraph.bundle.describe_directions import describe_direction
+
+        return describe_direction(bundle, unit, limit=limit)
+    layer, channel = str(unit.layer_id), unit.channel
     into = [row for pair in bundle.pairs if pair[1] == layer for row in _edge_rows(bundle, pair, "down", channel)]
     out = [row for pair in bundle.pairs if pair[0] == layer for row in _edge_rows(bundle, pair, "up", channel)]
     tables = []
@@ -179,7 +187,7 @@ def describe_unit(bundle: Bundle, name: str, *, limit: int = 20) -> list[Descrip
     ):
         rows.sort(key=lambda row: (-row["l2"], row["unit"]))
         notes = [f"{title}: {limit} of {len(rows)} shown; more with --limit"] if len(rows) > limit else []
-        tables.append(Description(what, title, _EDGE_COLUMNS, rows[:limit], notes))
+        tables.append(Description(what, title, EDGE_COLUMNS, rows[:limit], notes))
     return tables
 
 
@@ -195,8 +203,8 @@ def _edge_rows(
     return [
         {
             "unit": f"{far_layer}:{row[far]}",
-            **{column: row[column] for column in _EDGE_COLUMNS[1:-1]},
-            "strong": [flag for flag in _STRONG if row[flag]],
+            **{column: row[column] for column in EDGE_COLUMNS[1:-1]},
+            "strong": [flag for flag in STRONG if row[flag]],
         }
         for row in own.to_pylist()
     ]

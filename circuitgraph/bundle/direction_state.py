@@ -154,4 +154,4 @@ def merge_directions(state: dict[str, Held], uid: str, new: Held, act: str, *, r
 
 def _natural(name: str) -> tuple[Any, ...]:
     pieces = re.split(r"([0-9]+)", name)
-    return (*(int(piece) if place % 2 else piece for place, piece in enumerate(pieces)), name)
+    return tuple(int(piece) if place % 2 else piece for place, piece in enumerate(pieces)), name

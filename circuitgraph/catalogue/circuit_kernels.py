@@ -108,7 +108,7 @@ class KernelReader:
         UnknownUnitError, UnknownLayerError, UnknownPairError
             The unit, its layer or the pair of layers does not exist.
         """
-        u, d = self.bundle.unit(up), self.bundle.unit(down)
+        u, d = self.bundle.neuron(up), self.bundle.neuron(down)
         pair = (str(u.layer_id), str(d.layer_id))
         kernel = self.bundle.kernel(up, down)
         if pair not in self._anchors:

@@ -82,13 +82,13 @@ class _Workshop:
     def unit(self, name: str) -> UnitId:
         network = name.partition("/")[0] if "/" in name else ""
         if len(self.readers) == 1:
-            return next(iter(self.readers.values())).bundle.unit(name)
+            return next(iter(self.readers.values())).bundle.neuron(name)
         if network not in self.readers:
             raise UnknownNetworkError(
                 f"{self.act}: unit {name!r} is of none of the networks {', '.join(self.readers)}.",
                 hint="With several bundles, write units out: network/layer:channel.",
             )
-        return self.readers[network].bundle.unit(name)
+        return self.readers[network].bundle.neuron(name)
 
     def reader(self, unit: UnitId) -> KernelReader:
         return self.readers[unit.network]

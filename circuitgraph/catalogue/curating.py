@@ -381,7 +381,9 @@ def _check_units(claim: Claim, bundle: Bundle | None) -> list[str]:
             raise UnknownLayerError(
                 f"layer {named!r} does not exist under this name in {bundle.network}.", hint=f"It is called {layer}."
             )
-    directions = [uid for uid in units if UnitId.parse(uid).channel is None]
+    # a direction may be claimed of before it is added to the bundle
+    own = {uid for layer in bundle.directions.layers for uid in bundle.directions.uids(layer)}
+    directions = [uid for uid in units if UnitId.parse(uid).channel is None and uid not in own]
     for uid in units:
         if uid in directions:
             bundle.layer(str(UnitId.parse(uid).layer_id))

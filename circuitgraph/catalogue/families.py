@@ -209,7 +209,7 @@ def make_families(
         if not units or (not layer and any(isinstance(unit, int) for unit in units)):
             what = "its units are channels, and no layer is given" if units else "it has 0 units"
             raise CatalogueError(f"{act}: {what}.", hint="Name units as layer:3, or give the layer with --layer.")
-        ids = [bundle.unit(f"{layer}:{unit}" if isinstance(unit, int) else unit) for unit in units]
+        ids = [bundle.neuron(f"{layer}:{unit}" if isinstance(unit, int) else unit) for unit in units]
         layers = list(dict.fromkeys(str(unit.layer_id) for unit in ids))
         if len(layers) > 1:
             raise CatalogueError(f"{act}: its units lie in {layers[0]} and {layers[1]}, one layer is wanted.")

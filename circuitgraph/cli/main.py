@@ -27,6 +27,7 @@ _COMMANDS = {
     "circuit": ("circuitgraph.cli.circuit", "circuit"),
     "config": ("circuitgraph.cli.config", "config"),
     "demo": ("circuitgraph.cli.demo", "demo"),
+    "direction": ("circuitgraph.cli.direction", "direction"),
     "import": ("circuitgraph.cli.importing", "import_"),
     "inspect": ("circuitgraph.cli.bundle", "inspect"),
     "load": ("circuitgraph.cli.query", "load"),

@@ -17,16 +17,16 @@ _RETURN = (
     + ", ".join(f"EXISTS {{ (a)-[:{name.upper()}]->(b) }} AS {name}" for name in _STRONG)
     + " ORDER BY l2 DESC, unit LIMIT $limit"
 )
-_INTO = f"CYPHER 5 MATCH (b:Unit {{uid: $unit}})<-[e:CONNECTS]-(a:Unit) WITH a, b, e, a AS n {_RETURN}"
-_OUT = f"CYPHER 5 MATCH (a:Unit {{uid: $unit}})-[e:CONNECTS]->(b:Unit) WITH a, b, e, b AS n {_RETURN}"
+_INTO = f"CYPHER 5 MATCH (b:Unit {{uid: $unit}})<-[e:CONNECTS]-(a:Unit:Neuron) WITH a, b, e, a AS n {_RETURN}"
+_OUT = f"CYPHER 5 MATCH (a:Unit {{uid: $unit}})-[e:CONNECTS]->(b:Unit:Neuron) WITH a, b, e, b AS n {_RETURN}"
 _COUNT = (
     "CYPHER 5 MATCH (u:Unit {uid: $unit}) "
-    "RETURN COUNT { (u)<-[:CONNECTS]-() } AS into, COUNT { (u)-[:CONNECTS]->() } AS out"
+    "RETURN COUNT { (u)<-[:CONNECTS]-(:Neuron) } AS into, COUNT { (u)-[:CONNECTS]->(:Neuron) } AS out"
 )
 
 
 def describe_stored_unit(store: Store, unit: str, *, limit: int = 20) -> list[Description]:
-    """Describe a unit's strongest kernels in and out, by l2, as `describe_unit` does from a bundle.
+    """Describe a unit's strongest kernels from and to neurons, by l2, as `describe_unit` does from a bundle.
 
     Parameters
     ----------

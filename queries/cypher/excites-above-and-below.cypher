@@ -2,12 +2,12 @@
 // $unit (string): uid of the unit
 // $limit (int): how many of each
 CYPHER 5
-MATCH (u:Unit)-[e:CONNECTS]->(:Unit {uid: $unit}) WHERE e.top > 0
+MATCH (u:Unit:Neuron)-[e:CONNECTS]->(:Unit {uid: $unit}) WHERE e.top > 0
 WITH u, e ORDER BY e.top DESC LIMIT $limit
 OPTIONAL MATCH (u)-[:MEMBER_OF]->(f:Family)
 RETURN 'above' AS place, u.uid AS unit, f.name AS family, e.top AS top, e.bottom AS bottom, e.sum AS sum
 UNION ALL
-MATCH (u:Unit)-[e:CONNECTS]->(:Unit {uid: $unit}) WHERE e.bottom > 0
+MATCH (u:Unit:Neuron)-[e:CONNECTS]->(:Unit {uid: $unit}) WHERE e.bottom > 0
 WITH u, e ORDER BY e.bottom DESC LIMIT $limit
 OPTIONAL MATCH (u)-[:MEMBER_OF]->(f:Family)
 RETURN 'below' AS place, u.uid AS unit, f.name AS family, e.top AS top, e.bottom AS bottom, e.sum AS sum

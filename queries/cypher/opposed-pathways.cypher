@@ -1,13 +1,13 @@
 // Two pathways of four layers which inhibit each other at each step and are then united by one unit.
 // $unit (string): uid of the unit that unites them
 CYPHER 5
-MATCH (d1:Unit)-[:EXCITES]->(u:Unit {uid: $unit})<-[:EXCITES]-(d2:Unit) WHERE d1.channel < d2.channel
-MATCH (c1:Unit)-[:EXCITES]->(d1), (c1)-[:INHIBITS]->(d2)
-MATCH (c2:Unit)-[:EXCITES]->(d2), (c2)-[:INHIBITS]->(d1)
-MATCH (b1:Unit)-[:EXCITES]->(c1), (b1)-[:INHIBITS]->(c2)
-MATCH (b2:Unit)-[:EXCITES]->(c2), (b2)-[:INHIBITS]->(c1)
-MATCH (a1:Unit)-[:EXCITES]->(b1), (a1)-[:INHIBITS]->(b2)
-MATCH (a2:Unit)-[:EXCITES]->(b2), (a2)-[:INHIBITS]->(b1)
+MATCH (d1:Unit:Neuron)-[:EXCITES]->(u:Unit {uid: $unit})<-[:EXCITES]-(d2:Unit:Neuron) WHERE d1.channel < d2.channel
+MATCH (c1:Unit:Neuron)-[:EXCITES]->(d1), (c1)-[:INHIBITS]->(d2)
+MATCH (c2:Unit:Neuron)-[:EXCITES]->(d2), (c2)-[:INHIBITS]->(d1)
+MATCH (b1:Unit:Neuron)-[:EXCITES]->(c1), (b1)-[:INHIBITS]->(c2)
+MATCH (b2:Unit:Neuron)-[:EXCITES]->(c2), (b2)-[:INHIBITS]->(c1)
+MATCH (a1:Unit:Neuron)-[:EXCITES]->(b1), (a1)-[:INHIBITS]->(b2)
+MATCH (a2:Unit:Neuron)-[:EXCITES]->(b2), (a2)-[:INHIBITS]->(b1)
 WITH u, [a1, b1, c1, d1] AS first, [a2, b2, c2, d2] AS second
 UNWIND range(0, 3) AS step
 WITH u, step, first[step] AS one, second[step] AS other

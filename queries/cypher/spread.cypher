@@ -1,9 +1,9 @@
 // The units over which a unit is spread in the next layer: its strong clients, with what else excites each most.
 // $unit (string): uid of the unit
 CYPHER 5
-MATCH (:Unit {uid: $unit})-[e:EXCITES]->(client:Unit)
+MATCH (:Unit {uid: $unit})-[e:EXCITES]->(client:Unit:Neuron)
 OPTIONAL MATCH (client)-[:MEMBER_OF]->(f:Family)
-OPTIONAL MATCH (other:Unit)-[o:EXCITES]->(client) WHERE other.uid <> $unit
+OPTIONAL MATCH (other:Unit:Neuron)-[o:EXCITES]->(client) WHERE other.uid <> $unit
 WITH client, f, e, other, o ORDER BY o.sum DESC, other.uid
 WITH client, f, e, collect(other)[0] AS other, max(o.sum) AS other_sum
 OPTIONAL MATCH (other)-[:MEMBER_OF]->(of:Family)

@@ -2,7 +2,7 @@
 // $family (string): uid of the family
 // $limit (int): how many clients
 CYPHER 5
-MATCH (:Family {uid: $family})<-[:MEMBER_OF]-(u:Unit)-[e:EXCITES|INHIBITS]->(client:Unit)
+MATCH (:Family {uid: $family})<-[:MEMBER_OF]-(u:Unit)-[e:EXCITES|INHIBITS]->(client:Unit:Neuron)
 WITH client, sum(CASE WHEN e.sum > 0 THEN 1 ELSE 0 END) AS exciting,
      sum(CASE WHEN e.sum < 0 THEN 1 ELSE 0 END) AS inhibiting,
      sum(e.sum) AS sum, sum(e.share_in) AS share_in

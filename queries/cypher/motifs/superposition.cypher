@@ -6,7 +6,7 @@
 // $families (map): uid of a client to its family
 CYPHER 5
 UNWIND $units AS wanted
-MATCH (u:Unit {uid: wanted.unit})-[e:EXCITES]->(client:Unit {network: $network, layer: wanted.down})
+MATCH (u:Unit {uid: wanted.unit})-[e:EXCITES]->(client:Unit:Neuron {network: $network, layer: wanted.down})
 CALL (client) { OPTIONAL MATCH (client)-[:MEMBER_OF]->(f:Family) RETURN f.name AS stored ORDER BY f.uid LIMIT 1 }
 WITH u, e, client, wanted, CASE WHEN $is_stored THEN stored ELSE $families[client.uid] END AS family
 WHERE family IS NOT NULL AND NOT family IN wanted.not_of
