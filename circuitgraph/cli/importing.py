@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 
 from circuitgraph.bundle import Bundle
+from circuitgraph.bundle.approximations import fidelity_summary
 from circuitgraph.cli.options import quiet_option
 from circuitgraph.cli.output import say, show_progress
 
@@ -76,6 +77,14 @@ _MAX_BLOCK = click.option(
     help="Largest block of kernels that is computed.",
 )
 _REPLACE = click.option("--replace", is_flag=True, help="Replace a bundle that is there.")
+_FIDELITY = click.option(
+    "--fidelity",
+    metavar="N",
+    type=click.IntRange(0),
+    default=4,
+    show_default=True,
+    help="Measure on N images of noise how well the weights predict; 0 for not at all.",
+)
 
 
 def _last_name(dotted: str) -> str:
@@ -90,6 +99,7 @@ def _report(bundle: Bundle) -> None:
     )
     if bundle.info.approximations:
         say(f"approximations: {', '.join(bundle.info.approximations)}")
+    say(f"{fidelity_summary(bundle)}; more: circuitgraph inspect {bundle.path} --approximations")
     say(f"Next: circuitgraph inspect {bundle.path}; circuitgraph load {bundle.path}")
 
 
@@ -117,6 +127,7 @@ def import_() -> None:
 @_MAX_POOL
 @_MAX_BLOCK
 @_REPLACE
+@_FIDELITY
 @quiet_option
 def torch_(
     module: str,
@@ -129,6 +140,7 @@ def torch_(
     max_pool: Literal["avg", "centre"],
     max_block: int,
     replace: bool,
+    fidelity: int,
     quiet: bool,
 ) -> None:
     """Import MODULE: a name of torchvision's zoo, or package.module:factory of your own."""
@@ -146,6 +158,7 @@ def torch_(
         max_block_bytes=max_block,
         kwargs=kwargs,
         replace=replace,
+        fidelity=fidelity,
         progress=show_progress(quiet=quiet),
     )
     _report(bundle)
@@ -168,6 +181,7 @@ def torch_(
 @_MAX_POOL
 @_MAX_BLOCK
 @_REPLACE
+@_FIDELITY
 @quiet_option
 def kernels(
     file: Path,
@@ -180,6 +194,7 @@ def kernels(
     max_pool: Literal["avg", "centre"],
     max_block: int,
     replace: bool,
+    fidelity: int,
     quiet: bool,
 ) -> None:
     """Import FILE (npz, safetensors, JSON) onto a named architecture, through a mapping of names."""
@@ -197,6 +212,7 @@ def kernels(
         linearisation=Linearisation(max_pool=max_pool),
         max_block_bytes=max_block,
         replace=replace,
+        fidelity=fidelity,
         progress=show_progress(quiet=quiet),
     )
     _report(bundle)
