@@ -10,7 +10,14 @@ from circuitgraph.records import Fidelity
 if TYPE_CHECKING:
     from circuitgraph.bundle.read import Bundle
 
-__all__ = ["NOT_MEASURED", "approximation_notes", "fidelity_in_words", "in_words", "pair_approximations"]
+__all__ = [
+    "NOT_MEASURED",
+    "approximation_notes",
+    "fidelity_in_words",
+    "fidelity_summary",
+    "in_words",
+    "pair_approximations",
+]
 
 NOT_MEASURED = "not measured"
 
@@ -52,6 +59,21 @@ def fidelity_in_words(fidelity: Fidelity | None, layer: str) -> str:
     if value is None:
         return f"no unit varies on {fidelity.on(layer)}"
     return f"correlation of prediction and activation {value:.3f} ({fidelity.on(layer)})"
+
+
+def fidelity_summary(bundle: Bundle) -> str:
+    """Say in a line how well the layers of a bundle are predicted."""
+    fidelity = bundle.fidelity
+    found = {} if fidelity is None else {uid: own.best_known.correlation for uid, own in fidelity.layers.items()}
+    known = {uid: value for uid, value in found.items() if value is not None}
+    if fidelity is None or not known:
+        return f"how well the weights predict: {NOT_MEASURED}"
+    worst = min(known, key=known.__getitem__)
+    middle = sorted(known.values())[len(known) // 2]
+    return (
+        f"prediction and activation correlate at {middle:.2f} in the middle layer, least in "
+        f"{worst.partition('/')[2]} at {known[worst]:.2f} ({fidelity.image_count} of {fidelity.inputs})"
+    )
 
 
 def approximation_notes(bundle: Bundle, pairs: Sequence[tuple[str, str]]) -> list[str]:
