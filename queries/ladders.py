@@ -436,7 +436,8 @@ def _cypher(searches: Sequence[_Search]) -> tuple[str, Mapping[str, Any]]:
         )
     last = count - 1
     clauses.append(
-        f"MATCH (L{last})-[:EXCITES]->(u:Unit:Neuron {{network: $network, layer: layers[{count}]}})<-[:EXCITES]-(R{last})\n"
+        f"MATCH (L{last})-[:EXCITES]->(u:Unit:Neuron {{network: $network, layer: layers[{count}]}})"
+        f"<-[:EXCITES]-(R{last})\n"
         f"WHERE L{last}.channel < R{last}.channel"
     )
     roles = [f"{side}{place}" for place in range(count) for side in "LR"] + ["u"]
