@@ -13,6 +13,7 @@ from importers.expand import MAX_BLOCK_BYTES
 from importers.graphdef_file import read_graphdef
 from importers.graphdef_linearise import linearise_graph
 from importers.linearisation import DEFAULT, Linearisation
+from importers.planning import Review
 from importers.weights.tensors import check_finite, weights_sha256
 
 __all__ = ["import_graphdef"]
@@ -32,6 +33,8 @@ def import_graphdef(
     title: str = "",
     reference: str = "",
     replace: bool = False,
+    skip_refused: bool = False,
+    review: Review | None = None,
     progress: Progress = SILENT,
 ) -> Bundle:
     """Expand the weights of a frozen TensorFlow graph and write them as a bundle.
@@ -54,7 +57,7 @@ def import_graphdef(
     units
         Which layers are layers of units: "auto", "activations", or names of operations, with a dot or a slash
         between their parts.
-    linearisation, max_block_bytes, title, reference, replace, progress
+    linearisation, max_block_bytes, title, reference, replace, skip_refused, review, progress
         As for `importers.import_torch`.
 
     Returns
@@ -101,5 +104,7 @@ def import_graphdef(
         title=title,
         reference=reference,
         replace=replace,
+        skip_refused=skip_refused,
+        review=review,
         progress=progress,
     )

@@ -30,6 +30,7 @@ from importers.onnx_names import Scope, read_scopes, tensor_names
 from importers.onnx_ops import REPLAYED, RULES
 from importers.onnx_steps import NO_OPTION, Call, Data, Step, refuse
 from importers.onnx_values import Evaluator
+from importers.planning import Review
 from importers.weights.tensors import Tensors, check_finite, weights_sha256
 
 __all__ = ["import_onnx", "linearise_onnx"]
@@ -47,6 +48,8 @@ def import_onnx(
     linearisation: Linearisation = DEFAULT,
     max_block_bytes: int = MAX_BLOCK_BYTES,
     replace: bool = False,
+    skip_refused: bool = False,
+    review: Review | None = None,
     progress: Progress = SILENT,
 ) -> Bundle:
     """Expand the weights of an ONNX file and write them as a bundle.
@@ -70,6 +73,10 @@ def import_onnx(
         The largest array of kernels that may be made.
     replace
         Whether a bundle that is there may be replaced.
+    skip_refused
+        Whether layers that cannot be expanded are left out, and named in the manifest, instead of ending the import.
+    review
+        Shown the plan before anything is computed or written (`importers.planning`).
 
     Returns
     -------
@@ -109,6 +116,8 @@ def import_onnx(
         max_block_bytes=max_block_bytes,
         options={"opset": file.opset, "producer": file.producer},
         replace=replace,
+        skip_refused=skip_refused,
+        review=review,
         progress=progress,
     )
 

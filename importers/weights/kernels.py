@@ -18,6 +18,7 @@ from importers.expand import MAX_BLOCK_BYTES
 from importers.fidelity import IMPORT_IMAGES
 from importers.linear_ops import MapShape
 from importers.linearisation import DEFAULT, Linearisation
+from importers.planning import Review
 from importers.weights.checkpoint import check_finite, read_tensors
 from importers.weights.mapping import KernelMapping, find_mapping, read_mapping
 from importers.weights.torch_module import Architecture, build_architecture, load_tensors, write_bundle
@@ -39,6 +40,8 @@ def import_kernels(
     linearisation: Linearisation = DEFAULT,
     max_block_bytes: int = MAX_BLOCK_BYTES,
     replace: bool = False,
+    skip_refused: bool = False,
+    review: Review | None = None,
     fidelity: int = IMPORT_IMAGES,
     progress: Progress = SILENT,
 ) -> Bundle:
@@ -59,7 +62,7 @@ def import_kernels(
         The network's id; by default the mapping's, else the architecture's name.
     input_shape
         (channel, row, col); by default the mapping's, else the architecture's.
-    units, linearisation, max_block_bytes, replace, fidelity
+    units, linearisation, max_block_bytes, replace, skip_refused, review, fidelity
         As for `importers.import_torch`.
 
     Returns
@@ -103,6 +106,8 @@ def import_kernels(
         title=chosen.title,
         reference=chosen.reference,
         replace=replace,
+        skip_refused=skip_refused,
+        review=review,
         fidelity=fidelity,
         progress=progress,
     )

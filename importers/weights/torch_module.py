@@ -33,6 +33,7 @@ from importers.fidelity import IMPORT_IMAGES, measure_at_import
 from importers.linear_ops import MapShape
 from importers.linearisation import DEFAULT, Linearisation
 from importers.linearise import linearise_traced
+from importers.planning import Review
 from importers.weights.checkpoint import Tensors, check_finite, read_tensors, weights_sha256
 
 __all__ = ["Architecture", "build_architecture", "import_torch", "load_tensors", "state_of", "write_bundle"]
@@ -68,6 +69,8 @@ def import_torch(
     title: str = "",
     reference: str = "",
     replace: bool = False,
+    skip_refused: bool = False,
+    review: Review | None = None,
     fidelity: int = IMPORT_IMAGES,
     progress: Progress = SILENT,
 ) -> Bundle:
@@ -98,6 +101,10 @@ def import_torch(
         Families of units and words that go into the bundle.
     replace
         Whether a bundle that is there may be replaced.
+    skip_refused
+        Whether layers that cannot be expanded are left out, and named in the manifest, instead of ending the import.
+    review
+        Shown the plan before anything is computed or written (`importers.planning`).
     fidelity
         On how many images of noise it is measured how well the weights predict the network
         (`importers.measure_fidelity`); 0 for no measurement.
@@ -149,6 +156,8 @@ def import_torch(
         title=title,
         reference=reference,
         replace=replace,
+        skip_refused=skip_refused,
+        review=review,
         fidelity=fidelity,
         progress=progress,
     )
