@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from importers.graphdef import import_graphdef
     from importers.linearisation import Linearisation
     from importers.measuring import measure_bundle
+    from importers.onnx_graph import import_onnx
     from importers.weights.kernels import import_kernels
     from importers.weights.torch_module import import_torch
 
@@ -21,6 +22,7 @@ __all__ = [
     "expand_bottleneck",
     "import_graphdef",
     "import_kernels",
+    "import_onnx",
     "import_torch",
     "measure_bundle",
     "measure_fidelity",
@@ -33,6 +35,7 @@ _LAZY = {
     "expand_bottleneck": "importers.expand",
     "import_graphdef": "importers.graphdef",
     "import_kernels": "importers.weights.kernels",
+    "import_onnx": "importers.onnx_graph",
     "import_torch": "importers.weights.torch_module",
     "measure_bundle": "importers.measuring",
     "measure_fidelity": "importers.fidelity",

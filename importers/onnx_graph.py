@@ -31,6 +31,7 @@ from importers.onnx_ops import REPLAYED, RULES
 from importers.onnx_steps import NO_OPTION, Call, Data, Step, refuse
 from importers.onnx_values import Evaluator
 from importers.planning import Review
+from importers.planning import Review
 from importers.weights.tensors import Tensors, check_finite, weights_sha256
 
 __all__ = ["import_onnx", "linearise_onnx"]
