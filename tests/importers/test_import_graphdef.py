@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 from circuitgraph.errors import (
-    CircuitGraphError,
-    MappingError,
-    MissingFileError,
-    NonFiniteError,
-    ShapeError,
-    TraceError,
     UnsupportedOperationError,
-    WeightsError,
 )
-from importers import Linearisation, import_graphdef
+from importers import Linearisation, import_graphdef, import_torch
 from importers.expand import Expansion
 from importers.graphdef_file import read_graphdef
 from importers.graphdef_linearise import linearise_graph
 from importers.unit_layers import choose_unit_layers
 from tests.importers.graph_oracle import worst_errors
-from tests.importers.graphs import SIZES, Graph, Shape, inception_v1, number, tagged, tensor_bytes
+from tests.importers.graphs import SIZES, Graph, inception_v1
+from tests.importers.inception_torch import InceptionV1
 
 TOLERANCE = 1e-6
 DROPPED = Linearisation(norm_gain=1.0)
@@ -124,3 +120,62 @@ def test_a_net_of_every_step_agrees_with_gradients_in_both_orders_of_axes(tmp_pa
     assert blocks["input", "a"].offset == (0, -1)
     assert blocks["input", "a"].stride == (2, 1)
     assert {("both", "sum"), ("top", "logits_b")} <= set(blocks)
+
+
+def inception(tmp_path, **options):
+    graph, weights = inception_v1(np.random.default_rng(11), **options)
+    return graph, weights, graph.write(tmp_path / "inceptionv1.pb")
+
+
+THIN = pytest.param({"thin": 8, "classes": 10, "head": 16}, id="thin")
+WHOLE = pytest.param({}, id="whole", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("options", [THIN, WHOLE])
+def test_inception_has_the_layers_of_the_articles_and_the_kernels_of_the_same_network_in_torch(tmp_path, options):
+    _, weights, path = inception(tmp_path, **options)
+    given = {"input_shape": (3, 224, 224), "linearisation": DROPPED}
+    units = [*SIZES, "softmax2_pre_activation"]
+    module = InceptionV1(weights).eval()
+    with (
+        import_graphdef(path, out=tmp_path / "tf.circuit", **given) as ours,
+        import_torch(module, network="inceptionv1", out=tmp_path / "torch.circuit", units=units, **given) as other,
+    ):
+        assert [layer.name for layer in ours.layers] == ["input", *SIZES, "softmax2_pre_activation"]
+        if not options:
+            assert [layer.unit_count for layer in ours.layers] == [3, *SIZES.values(), 1008]
+        assert [layer.size for layer in ours.layers] == [layer.size for layer in other.layers]
+        names = [layer.name for layer in ours.layers]
+        for up, down in itertools.pairwise(names):
+            own, wanted = ours.block(up, down), other.block(up, down)
+            assert (own.form, own.offset, own.stride) == (wanted.form, wanted.offset, wanted.stride)
+            assert np.linalg.norm(own.kernels - wanted.kernels) <= 1e-6 * np.linalg.norm(wanted.kernels)
+            assert np.allclose(ours.bias(down), other.bias(down), rtol=1e-5, atol=1e-6)
+        said = " ".join(ours.info.approximations)
+        assert "output, output1" in said
+        assert "softmax2" in said
+        assert ours.info.input_shape == (3, 224, 224)
+        assert ours.info.options["norm_gain"] == 1.0
+
+
+@pytest.mark.parametrize("options", [THIN, WHOLE])
+def test_inception_agrees_with_gradients(tmp_path, options):
+    graph, _, path = inception(tmp_path, **options)
+    expanded, _ = expand(path, (3, 224, 224))
+    # 7x7 maps have no position that a 7x7 window leaves free
+    for name in ("mixed5a", "mixed5b"):
+        del expanded[name]
+    del expanded["softmax2_pre_activation"]
+    kernel, bias, pairs = worst_errors(graph, expanded, "input", (3, 224, 224), rows=1)
+    assert len(pairs) == len(expanded) == 10
+    assert kernel <= TOLERANCE
+    assert bias <= TOLERANCE
+
+
+def test_a_local_response_norm_needs_a_choice(tmp_path):
+    _, _, path = inception(tmp_path, thin=16, classes=4, head=4)
+    with pytest.raises(UnsupportedOperationError) as caught:
+        import_graphdef(path, out=tmp_path / "out.circuit", input_shape=(3, 224, 224))
+    assert "LRN at 'localresponsenorm0'" in caught.value.message
+    assert "--norm-gain 1" in caught.value.hint
+    assert not (tmp_path / "out.circuit").exists()
