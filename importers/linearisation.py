@@ -25,9 +25,17 @@ from importers.linear_ops import (
     Unsupported,
 )
 
-__all__ = ["DEFAULT", "Linearisation", "MaxPoolRule", "taken_as"]
+__all__ = ["DEFAULT", "GateMeans", "Linearisation", "MaxPoolRule", "taken_as"]
 
 MaxPoolRule = Literal["avg", "centre"]
+
+
+class GateMeans(dict[str, NDArray[np.float64]]):
+    """The mean of each gate by its module path, (channel,); `record` says what it was measured on."""
+
+    def __init__(self, means: dict[str, NDArray[np.float64]], record: dict[str, Any]) -> None:
+        super().__init__(means)
+        self.record = record
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,8 @@ class Linearisation:
                 if isinstance(self.gate, Mapping)
                 else float(self.gate)
             )
+        if isinstance(self.gate, GateMeans):
+            options["gate_measured"] = self.gate.record
         return options
 
 
@@ -140,7 +150,8 @@ def _linear_op(op: Op, shape: MapShape, choices: Linearisation) -> tuple[Op, str
         if choices.gate is None or (isinstance(choices.gate, Mapping) and op.path not in choices.gate):
             return _undecided(f"the gate {op.path!r} depends on the map that it gates", "gate", "0.5", _MEASURED), ""
         if isinstance(choices.gate, Mapping):
-            return Scale(np.asarray(choices.gate[op.path], np.float64), np.zeros(shape[0])), "gate=by-channel"
+            said = "gate=mean" if isinstance(choices.gate, GateMeans) else "gate=by-channel"
+            return Scale(np.asarray(choices.gate[op.path], np.float64), np.zeros(shape[0])), said
         return Scale(np.full(shape[0], float(choices.gate)), np.zeros(shape[0])), f"gate={choices.gate:g}"
     if isinstance(op, (ChannelNorm, LocalResponseNorm)):
         if choices.norm_gain is None:

@@ -31,7 +31,7 @@ from importers.torch_refusals import reason_for_module
 from importers.torch_steps import NOTHING_ADMITS_IT, need_data
 from importers.tracing import Tracer, trace_module
 
-__all__ = ["LinearTrace", "linearise", "linearise_traced"]
+__all__ = ["GateSource", "LinearTrace", "linearise", "linearise_traced"]
 
 _HEADS = {"softmax", "log_softmax", "sigmoid", "Softmax", "LogSoftmax", "Sigmoid"}
 
@@ -67,19 +67,29 @@ def linearise(module: nn.Module, input_shape: MapShape, *, tracer: Tracer = "aut
 class LinearTrace:
     """A module as linear steps, and the operations that they were read from, so that these can be run.
 
-    `made` says which tensor of `graph` each operation gives, or what part of it.
+    `made` says which tensor of `graph` each operation gives, or what part of it; `gates` by its path which operation
+    gives a gate.
     """
 
     graph: LinearGraph
     trace: Trace
     made: Mapping[fx.Node, Traced]
+    gates: Mapping[str, GateSource]
+
+
+@dataclass(frozen=True, slots=True)
+class GateSource:
+    """The operation that gives a gate, and whether its channels are on the last axis."""
+
+    node: fx.Node
+    channels_last: bool
 
 
 def linearise_traced(module: nn.Module, input_shape: MapShape, *, tracer: Tracer = "auto") -> LinearTrace:
     """Write a module as linear steps, as `linearise` does, and keep what they were read from."""
     trace = trace_module(module, input_shape, tracer=tracer)
     builder = _Builder(trace, input_shape)
-    return LinearTrace(builder.build(), trace, builder.made)
+    return LinearTrace(builder.build(), trace, builder.made, builder.gates)
 
 
 class _Builder:
@@ -95,7 +105,7 @@ class _Builder:
         self.values: dict[fx.Node, Any] = {}
         self.made: dict[fx.Node, Traced] = {}
         self.notes: list[str] = list(trace.notes)
-        self.gates: dict[str, fx.Node] = {}
+        self.gates: dict[str, GateSource] = {}
 
     def build(self) -> LinearGraph:
         """Make the graph."""
@@ -217,7 +227,8 @@ class _Builder:
             path = self._where(node) or "mul"
             count = sum(other.partition("#")[0] == path for other in self.gates)
             op = Gate(f"{path}#{count}" if count else path)
-            self.gates[op.path] = next(n for n in node.all_input_nodes if self.values[n] is step.gate)
+            source = next(n for n in node.all_input_nodes if self.values[n] is step.gate)
+            self.gates[op.path] = GateSource(source, step.channels_last)
         inputs = [self._settle(x, node) for x in step.inputs]
         if not step.channels_last:
             return self._emit(node, op, inputs)

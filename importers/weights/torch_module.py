@@ -30,6 +30,7 @@ from circuitgraph.records import Family
 from importers.bundling import write_expansion
 from importers.expand import MAX_BLOCK_BYTES
 from importers.fidelity import IMPORT_IMAGES, measure_at_import
+from importers.gates import with_measured_gates
 from importers.linear_ops import MapShape
 from importers.linearisation import DEFAULT, Linearisation
 from importers.linearise import linearise_traced
@@ -71,6 +72,7 @@ def import_torch(
     replace: bool = False,
     skip_refused: bool = False,
     review: Review | None = None,
+    gate_images: NDArray[np.floating[Any]] | None = None,
     fidelity: int = IMPORT_IMAGES,
     progress: Progress = SILENT,
 ) -> Bundle:
@@ -105,6 +107,9 @@ def import_torch(
         Whether layers that cannot be expanded are left out, and named in the manifest, instead of ending the import.
     review
         Shown the plan before anything is computed or written (`importers.planning`).
+    gate_images
+        (image, channel, row, col), on which the mean of each gate is measured, to be taken in its place
+        (`importers.measure_gates`).
     fidelity
         On how many images of noise it is measured how well the weights predict the network
         (`importers.measure_fidelity`); 0 for no measurement.
@@ -158,6 +163,7 @@ def import_torch(
         replace=replace,
         skip_refused=skip_refused,
         review=review,
+        gate_images=gate_images,
         fidelity=fidelity,
         progress=progress,
     )
@@ -168,6 +174,8 @@ def write_bundle(
     *,
     input_shape: MapShape,
     source: str,
+    linearisation: Linearisation = DEFAULT,
+    gate_images: NDArray[np.floating[Any]] | None = None,
     fidelity: int = IMPORT_IMAGES,
     progress: Progress = SILENT,
     **options: Any,
@@ -175,8 +183,13 @@ def write_bundle(
     """Expand a module with its weights in it and write the bundle; `options` are those of `write_expansion`."""
     state = state_of(module, source)
     traced = linearise_traced(module, input_shape)
+    if gate_images is not None:
+        linearisation = with_measured_gates(
+            module, traced, linearisation, gate_images, input_shape=input_shape, progress=progress
+        )
     return write_expansion(
         traced.graph,
+        linearisation=linearisation,
         measure=measure_at_import(module, traced, count=fidelity, progress=progress),
         progress=progress,
         input_shape=input_shape,
