@@ -13,7 +13,6 @@ torch.export, https://docs.pytorch.org/docs/stable/export.html
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -48,8 +47,7 @@ def trace_with_export(twin: nn.Module, module: nn.Module, example: torch.Tensor)
     for path, part in twin.named_modules():
         if path:
             part.register_forward_hook(_mark)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
+    with torch.no_grad():
         exported = torch.export.export(twin, (example,), strict=False)
     return _Converter(exported, module).convert()
 
@@ -72,6 +70,7 @@ class _Converter:
             id(part): path for path, part in reversed(list(module.named_modules(remove_duplicate=False)))
         }
         self.lifted: dict[str, fx.Node] = {}
+        self.marked = 0
 
     def convert(self) -> Trace:
         """Make the graph."""
@@ -132,6 +131,7 @@ class _Converter:
         if node.target is _MARK and stack:
             # the last mark that a call made is of what it returned
             stack[-1].result = node.args[0]
+            stack[-1].place = self.marked = self.marked + 1
         return tuple(stack)
 
     def _whole_calls(

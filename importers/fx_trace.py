@@ -19,6 +19,7 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.calls: list[Call] = []
         self.stack: list[Call] = []
+        self.returned = 0
         self.stacks: dict[fx.Node, tuple[Call, ...]] = {}
 
     def call_module(
@@ -30,6 +31,7 @@ class _Tracer(fx.Tracer):
         result = super().call_module(m, forward, args, kwargs)
         self.stack.pop()
         call.result = result.node if isinstance(result, fx.Proxy) else None
+        call.place = self.returned = self.returned + 1
         return result
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:

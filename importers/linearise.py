@@ -33,6 +33,7 @@ from importers.tracing import Tracer, trace_module
 
 __all__ = ["GateSource", "LinearTrace", "linearise", "linearise_traced"]
 
+_READERS = {"item", "tolist", "equal", "allclose", "is_nonzero", "_local_scalar_dense", "numpy"}
 _HEADS = {"softmax", "log_softmax", "sigmoid", "Softmax", "LogSoftmax", "Sigmoid"}
 
 
@@ -133,7 +134,7 @@ class _Builder:
         result = self.trace.results[node]
         if not traced_in((args, kwargs)):
             self.values[node] = self._constant(node, args, kwargs)
-        elif not _is_tensor(result):
+        elif not _is_tensor(result) and not _reads_values(node):
             # a size or another fact about the data
             self.values[node] = result
         else:
@@ -303,6 +304,12 @@ class _Builder:
                     needed.add(source)
                     stack.append(source)
         return needed
+
+
+def _reads_values(node: fx.Node) -> bool:
+    """Whether an operation makes a number, a truth or a list of the values of the data."""
+    name = function_name(node)
+    return name in _READERS or getattr(node.target, "__name__", "") in ("bool", "float", "int")
 
 
 def _is_tensor(value: Any) -> bool:

@@ -43,8 +43,7 @@ def _inner(module: nn.Module) -> nn.Module | None:
 
     if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)):
         return module.module
-    compiled = module._modules.get("_orig_mod")
-    return compiled if type(module).__name__ == "OptimizedModule" else None
+    return module._orig_mod if type(module).__name__ == "OptimizedModule" else None
 
 
 def check_module(module: nn.Module) -> None:

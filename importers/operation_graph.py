@@ -20,11 +20,15 @@ FrontEnd = Literal["fx", "export"]
 
 @dataclass(eq=False)
 class Call:
-    """One call of a module while it is traced, and the node of what it returned where that is one tensor."""
+    """One call of a module while it is traced, and the node of what it returned where that is one tensor.
+
+    `place` orders calls by when they returned.
+    """
 
     path: str
     module: nn.Module
     result: Any = None
+    place: int = 0
 
 
 @dataclass

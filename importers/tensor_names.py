@@ -64,8 +64,8 @@ def tensor_names(
             stack = trace.stacks[node]
             prefix = stack[-1].path + "." if stack and stack[-1].path else ""
             said.append((prefix + function_name(node), node, None))
-        # an inner module returns before an outer one, but was called after it
-        said.extend((call.path, node, call) for call in reversed(returned.get(node, [])))
+        # an inner module returns before an outer one
+        said.extend((call.path, node, call) for call in sorted(returned.get(node, []), key=lambda call: call.place))
     totals, seen = Counter(path for path, _, _ in said), Counter[str]()
     names: dict[str, list[Name]] = {name: [] for name in kept}
     for path, node, own_call in said:
@@ -103,5 +103,5 @@ def _kind(call: Call | None, creator: fx.Node, node: fx.Node, trace: Trace) -> N
     if kind in ops.POOL_MODULES:
         return "pool"
     has_own_forward = getattr(kind, "forward", None) is not nn.Sequential.forward and kind not in ops.PASSING_MODULES
-    was_made_in = creator is node or call in trace.stacks[creator]
+    was_made_in = call in trace.stacks[creator]
     return "module" if has_own_forward and was_made_in else "other"

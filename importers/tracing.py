@@ -6,12 +6,16 @@ forward that looks at the type of its input is traced wrongly without an error.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
+import io
+import logging
 import re
 import traceback
 import types
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,8 +70,7 @@ def trace_module(module: nn.Module, input_shape: MapShape, *, tracer: Tracer = "
     module = unwrapped(module)
     check_module(module)
     _check_inputs(module)
-    # what a forward draws while it is traced is drawn again when it is run
-    with torch.random.fork_rng(devices=[]):
+    with _quietly():
         attempt = _Attempt(module, input_shape)
         attempt.run()
         if tracer != "export":
@@ -84,6 +87,25 @@ def trace_module(module: nn.Module, input_shape: MapShape, *, tracer: Tracer = "
             raise
         except Exception as error:
             raise attempt.refusal(error, tracer=tracer) from error
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep what a forward draws, prints and warns of, each time it is tried, and torch's reports from the caller."""
+    level = logging.root.manager.disable
+    aside = io.StringIO()
+    with (
+        torch.random.fork_rng(devices=[]),
+        contextlib.redirect_stdout(aside),
+        contextlib.redirect_stderr(aside),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(level)
 
 
 def _check_inputs(module: nn.Module) -> None:
