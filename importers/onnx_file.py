@@ -11,7 +11,7 @@ Open Neural Network Exchange, ``onnx.proto`` and "External Data". https://onnx.a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from onnx import NodeProto, OperatorSetIdProto, TensorProto, helper, inliner, nu
 from circuitgraph.errors import MissingFileError, TraceError, UnsafeFileError, WeightsError
 from importers.weights.tensors import MAX_BYTES
 
-__all__ = ["MAX_FILE_BYTES", "Constant", "OnnxFile", "TensorReader", "Unread", "read_onnx"]
+__all__ = ["MAX_FILE_BYTES", "Constant", "OnnxFile", "Unread", "read_onnx"]
 
 MAX_FILE_BYTES = 2 * 1024**3
 """The most that one protobuf message can take."""
@@ -66,12 +66,20 @@ class OnnxFile:
     declared: tuple[int | None, ...] | None
     outputs: tuple[str, ...]
     constants: Mapping[str, Constant]
-    reader: TensorReader
 
     @property
     def opset(self) -> int:
         """The version of the standard operations."""
         return next(int(own.version) for own in self.opsets if own.domain in ("", "ai.onnx"))
+
+    @property
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """The constants that are fractions."""
+        return {
+            name: value
+            for name, value in self.constants.items()
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f"
+        }
 
 
 def read_onnx(path: str | Path) -> OnnxFile:
@@ -104,11 +112,17 @@ def read_onnx(path: str | Path) -> OnnxFile:
     if not any(own.domain in ("", "ai.onnx") for own in model.opset_import):
         raise WeightsError(f"reading {path.name}: it does not say which version of the ONNX operations it uses.")
     graph = model.graph
-    reader = TensorReader(path)
+    reader = _Reader(path)
     constants = {tensor.name: reader.read(tensor, tensor.name) for tensor in graph.initializer}
     constants |= {
         sparse.values.name: Unread("it is kept as a sparse tensor, which is not read")
         for sparse in graph.sparse_initializer
+    }
+    constants |= {
+        node.output[0]: reader.read(own.t, node.output[0])
+        for node in graph.node
+        for own in node.attribute
+        if node.op_type == "Constant" and own.name == "value" and node.output
     }
     name, declared = _input(graph, constants, path)
     _check_order(graph, {name, *constants}, path)
@@ -122,7 +136,6 @@ def read_onnx(path: str | Path) -> OnnxFile:
         declared,
         tuple(value.name for value in graph.output),
         constants,
-        reader,
     )
 
 
@@ -185,7 +198,7 @@ def _check_order(graph: Any, known: set[str], path: Path) -> None:
         raise WeightsError(f"reading {path.name}: nothing makes its output {missing[0]!r}.", hint=_FETCH)
 
 
-class TensorReader:
+class _Reader:
     """Reads constants out of a file and those beside it, `importers.weights.tensors.MAX_BYTES` in all."""
 
     def __init__(self, path: Path) -> None:
@@ -286,10 +299,3 @@ class TensorReader:
 def _fact(error: Exception) -> str:
     words = str(error).strip().splitlines()
     return words[0][:200] if words else type(error).__name__
-
-
-def tensors_of(node: NodeProto) -> Iterator[TensorProto]:
-    """Go through the constants written into an operation."""
-    for attribute in node.attribute:
-        if attribute.HasField("t"):
-            yield attribute.t

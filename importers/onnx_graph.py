@@ -31,8 +31,7 @@ from importers.onnx_ops import REPLAYED, RULES
 from importers.onnx_steps import NO_OPTION, Call, Data, Step, refuse
 from importers.onnx_values import Evaluator
 from importers.planning import Review
-from importers.planning import Review
-from importers.weights.tensors import Tensors, check_finite, weights_sha256
+from importers.weights.tensors import check_finite, weights_sha256
 
 __all__ = ["import_onnx", "linearise_onnx"]
 
@@ -48,6 +47,8 @@ def import_onnx(
     units: str | Sequence[str] = "auto",
     linearisation: Linearisation = DEFAULT,
     max_block_bytes: int = MAX_BLOCK_BYTES,
+    title: str = "",
+    reference: str = "",
     replace: bool = False,
     skip_refused: bool = False,
     review: Review | None = None,
@@ -72,6 +73,8 @@ def import_onnx(
         What is taken for steps that are not linear (`importers.linearisation`); recorded on each edge.
     max_block_bytes
         The largest array of kernels that may be made.
+    title, reference
+        Words that go into the bundle.
     replace
         Whether a bundle that is there may be replaced.
     skip_refused
@@ -97,25 +100,23 @@ def import_onnx(
     """
     file = read_onnx(path)
     shape = settle_input(file, input_shape)
-    weights: Tensors = {
-        name: value
-        for name, value in file.constants.items()
-        if isinstance(value, np.ndarray) and value.dtype.kind == "f"
-    }
-    check_finite(weights, file.path.name)
+    # a single number may bound an activation by infinity
+    check_finite({name: value for name, value in file.weights.items() if value.size > 1}, file.path.name)
     return write_expansion(
         _Builder(file, shape).build(),
         out=out,
         network=network or slugify(file.path.stem),
         architecture=f"onnx:{file.path.name}",
         source=file.path.name,
-        sha256=weights_sha256(weights),
+        sha256=weights_sha256(file.weights),
         input_shape=shape,
         importer="onnx",
         units=units,
         linearisation=linearisation,
         max_block_bytes=max_block_bytes,
         options={"opset": file.opset, "producer": file.producer},
+        title=title,
+        reference=reference,
         replace=replace,
         skip_refused=skip_refused,
         review=review,
@@ -200,7 +201,9 @@ class _Builder:
         call = Call(node, inputs, attributes, self.file.opset)
         on_data = any(isinstance(value, Data) for value in inputs)
         made: Sequence[Data | Constant]
-        if not on_data:
+        if node.op_type == "Constant" and node.output[0] in self.values:
+            made = [self.values[node.output[0]]]
+        elif not on_data:
             made = self.evaluator.fold(call)
         elif node.op_type == "Shape" and isinstance(inputs[0], Data):
             made = [self._sides(inputs[0], attributes)]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, OperatorSetIdProto, TensorProto, TypeProto, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from importers.onnx_file import Constant, OnnxFile, TensorReader, Unread
+from importers.onnx_file import Constant, OnnxFile, Unread
 from importers.onnx_steps import NO_OPTION, Call, Data, refuse
 
 __all__ = ["MOST_ENTRIES", "Evaluator"]
@@ -49,7 +49,6 @@ class Evaluator:
         self.batch = batch
         self.opsets: Sequence[OperatorSetIdProto] = file.opsets
         self.ir_version = file.ir_version
-        self.reader: TensorReader = file.reader
         self.versions = {("" if own.domain == "ai.onnx" else own.domain): int(own.version) for own in file.opsets}
 
     def shapes(self, call: Call) -> list[tuple[int, ...] | None]:
@@ -98,10 +97,6 @@ class Evaluator:
             return [Unread(reason)] * len(node.output)
         if node.op_type in _RANDOM:
             return [Unread(f"{named} draws it at random")] * len(node.output)
-        if node.op_type == "Constant":
-            tensor = next((own.t for own in node.attribute if own.name == "value"), None)
-            if tensor is not None:
-                return [self.reader.read(tensor, named)]
         constants = [value for value in call.inputs if isinstance(value, np.ndarray)]
         if self._entries(call, constants) > MOST_ENTRIES:
             return [Unread(f"{named} gives more than {MOST_ENTRIES:,} numbers")] * len(node.output)
