@@ -138,7 +138,7 @@ def write_expansion(
 
 def _accept(plan: ExpansionPlan, *, skip_refused: bool, progress: Progress) -> None:
     """Raise what was refused, or say how much of it is left out; then say what the rest takes."""
-    if plan.errors and not (skip_refused and plan.pairs):
+    if plan.is_refused(skip_refused=skip_refused):
         first, others = plan.errors[0], len(plan.errors) - 1
         if others:
             first.add_note(f"{others} more layers cannot be expanded.")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from circuitgraph.bundle import Bundle
+from circuitgraph.bundle.describe import Description
 from circuitgraph.bundle.format import canonical_json
 from circuitgraph.errors import BlockTooLargeError, CircuitGraphError, UnsupportedOperationError
 from circuitgraph.ids import check_network_name
@@ -82,6 +83,40 @@ class ExpansionPlan:
             for node in self.expansion.graph.nodes.values()
         ]
         return hashlib.sha256(canonical_json(steps).encode()).hexdigest()
+
+    def is_refused(self, *, skip_refused: bool) -> bool:
+        """Whether the import would stop at what is refused; skipping it needs something to be left."""
+        return bool(self.errors) and not (skip_refused and self.pairs)
+
+    def describe(self) -> list[Description]:
+        """Say it in tables: the pairs, and those that are refused."""
+        pairs = Description(
+            "pairs",
+            f"{self.network}: {len(self.layers)} layers by the rule {self.units!r}, {len(self.pairs)} pairs, "
+            f"{self.bytes:,} bytes of kernels",
+            ("up", "down", "bytes", "approximations"),
+            [
+                {
+                    "up": pair.up.partition("/")[2],
+                    "down": pair.down.partition("/")[2],
+                    "bytes": pair.bytes,
+                    "approximations": list(pair.approximations),
+                }
+                for pair in self.pairs
+            ],
+            ["the tables of edges take about 50 bytes a kernel more; nothing was written"],
+            key_columns=2,
+        )
+        if not self.refused:
+            return [pairs]
+        rows = [
+            {"up": pair.up.partition("/")[2], "down": pair.down.partition("/")[2], "reason": pair.reason}
+            for pair in self.refused
+        ]
+        hints = tuple(dict.fromkeys(pair.hint for pair in self.refused if pair.hint))
+        title = f"{len(rows)} pairs into {len(self.errors)} layers are refused"
+        refused = Description("refused", title, ("up", "down", "reason"), rows, hints, key_columns=2)
+        return [pairs, refused]
 
 
 Review = Callable[[ExpansionPlan], None]

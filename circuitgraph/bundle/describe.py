@@ -87,7 +87,20 @@ def describe_network(bundle: Bundle) -> list[Description]:
     ]
     if bundle.directions.count:
         notes.append(f"{bundle.directions.count:,} directions besides; `circuitgraph direction list` shows them")
-    return [layers, _pairs_table("pairs of layers", bundle, bundle.pairs, notes)]
+    tables = [layers, _pairs_table("pairs of layers", bundle, bundle.pairs, notes)]
+    if bundle.refused:
+        tables.append(_refused_table(bundle))
+    return tables
+
+
+def _refused_table(bundle: Bundle) -> Description:
+    rows = [
+        {"up": pair.up.partition("/")[2], "down": pair.down.partition("/")[2], "reason": pair.reason}
+        for pair in bundle.refused
+    ]
+    hints = tuple(dict.fromkeys(pair.hint for pair in bundle.refused if pair.hint))
+    title = "pairs left out of this bundle (--skip-refused)"
+    return Description("refused", title, ("up", "down", "reason"), rows, hints, key_columns=2)
 
 
 def _layer_row(bundle: Bundle, layer: Layer) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +12,8 @@ import click
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import fidelity_summary
-from circuitgraph.cli.options import quiet_option
-from circuitgraph.cli.output import say, show_progress
+from circuitgraph.cli.options import format_option, quiet_option
+from circuitgraph.cli.output import say, show_progress, show_rows, show_tables
 
 __all__ = ["import_"]
 
@@ -87,19 +88,83 @@ _FIDELITY = click.option(
 )
 
 
+_SKIP_REFUSED = click.option(
+    "--skip-refused",
+    is_flag=True,
+    help="Leave out layers that cannot be expanded, and list them, instead of stopping; the exit status is then 0.",
+)
+_DRY_RUN = click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show pairs, sizes, approximations and what is refused, and write nothing; exit status 1 if it would stop.",
+)
+
+
+def _expansion_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what all importers of networks share; `_run` takes it."""
+    for option in reversed(
+        (_NETWORK, _OUT, _UNITS, _MAX_POOL, _MAX_BLOCK, _SKIP_REFUSED, _REPLACE, _DRY_RUN, quiet_option, format_option)
+    ):
+        command = option(command)
+    return command
+
+
+def _run(
+    importer: Callable[..., Bundle],
+    *arguments: Any,
+    out: Path,
+    max_pool: Literal["avg", "centre"],
+    max_block: int,
+    skip_refused: bool,
+    dry_run: bool,
+    form: str,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Call an importer, or show its plan, and say what came of it."""
+    from importers import Linearisation, plan_import
+
+    options |= {
+        "out": out,
+        "linearisation": Linearisation(max_pool=max_pool),
+        "max_block_bytes": max_block,
+        "skip_refused": skip_refused,
+        "progress": show_progress(quiet=quiet),
+    }
+    if dry_run:
+        plan = plan_import(importer, *arguments, **options)
+        about = {"network": plan.network, "bytes": plan.bytes, "layers": len(plan.layers), "units": plan.units}
+        show_tables(plan.describe(), form, name="plan", about=about)
+        if plan.is_refused(skip_refused=skip_refused):
+            raise SystemExit(1)
+        return
+    _report(importer(*arguments, **options), form)
+
+
 def _last_name(dotted: str) -> str:
     return re.split("[.:]", dotted)[-1]
 
 
-def _report(bundle: Bundle) -> None:
+def _report(bundle: Bundle, form: str) -> None:
     counts = bundle.manifest.counts
-    click.echo(
-        f"{bundle.path}: {bundle.network}, {counts['layers']} layers, {counts['units']:,} units, "
-        f"{counts['pairs']} pairs, {counts['edges']:,} kernels"
-    )
+    refused = [pair.model_dump() for pair in bundle.refused]
+    if form == "table":
+        click.echo(
+            f"{bundle.path}: {bundle.network}, {counts['layers']} layers, {counts['units']:,} units, "
+            f"{counts['pairs']} pairs, {counts['edges']:,} kernels"
+        )
+    else:
+        row = {"path": str(bundle.path), "network": bundle.network, "sha256": bundle.sha256, **counts}
+        row |= {"approximations": list(bundle.info.approximations), "refused": refused}
+        show_rows(list(row), [row], form, name="import")
     if bundle.info.approximations:
         say(f"approximations: {', '.join(bundle.info.approximations)}")
     say(f"{fidelity_summary(bundle)}; more: circuitgraph inspect {bundle.path} --approximations")
+    for pair in refused:
+        say(f"left out: {pair['up']} -> {pair['down']}: {pair['reason']}")
+    if refused:
+        layers = len({pair["down"] for pair in refused})
+        say(f"warning: {len(refused)} pairs into {layers} layers could not be expanded and are left out")
     say(f"Next: circuitgraph inspect {bundle.path}; circuitgraph load {bundle.path}")
 
 
@@ -121,47 +186,14 @@ def import_() -> None:
     callback=_json_object,
     help="Arguments of the factory as JSON, as in '{\"num_classes\": 10}'.",
 )
-@_NETWORK
-@_OUT
-@_UNITS
-@_MAX_POOL
-@_MAX_BLOCK
-@_REPLACE
 @_FIDELITY
-@quiet_option
-def torch_(
-    module: str,
-    weights: Path | None,
-    input_shape: tuple[int, int, int] | None,
-    kwargs: dict[str, Any] | None,
-    network: str | None,
-    out: Path | None,
-    units: str | list[str],
-    max_pool: Literal["avg", "centre"],
-    max_block: int,
-    replace: bool,
-    fidelity: int,
-    quiet: bool,
-) -> None:
+@_expansion_options
+def torch_(module: str, network: str | None, out: Path | None, **options: Any) -> None:
     """Import MODULE: a name of torchvision's zoo, or package.module:factory of your own."""
-    from importers import Linearisation, import_torch
+    from importers import import_torch
 
     network = network or _last_name(module)
-    bundle = import_torch(
-        module,
-        network=network,
-        weights=weights,
-        input_shape=input_shape,
-        out=out or Path(f"{network}.circuit"),
-        units=units,
-        linearisation=Linearisation(max_pool=max_pool),
-        max_block_bytes=max_block,
-        kwargs=kwargs,
-        replace=replace,
-        fidelity=fidelity,
-        progress=show_progress(quiet=quiet),
-    )
-    _report(bundle)
+    _run(import_torch, module, network=network, out=out or Path(f"{network}.circuit"), **options)
 
 
 @import_.command(epilog="Example: circuitgraph import kernels squeezenet_v1.0_pruned.npz --arch squeezenet1_0")
@@ -175,44 +207,11 @@ def torch_(
     callback=_shape,
     help="Shape of the input, as in 3x32x32. [the mapping's]",
 )
-@_NETWORK
-@_OUT
-@_UNITS
-@_MAX_POOL
-@_MAX_BLOCK
-@_REPLACE
 @_FIDELITY
-@quiet_option
-def kernels(
-    file: Path,
-    arch: str | None,
-    mapping: str | None,
-    input_shape: tuple[int, int, int] | None,
-    network: str | None,
-    out: Path | None,
-    units: str | list[str],
-    max_pool: Literal["avg", "centre"],
-    max_block: int,
-    replace: bool,
-    fidelity: int,
-    quiet: bool,
-) -> None:
+@_expansion_options
+def kernels(file: Path, arch: str | None, network: str | None, out: Path | None, **options: Any) -> None:
     """Import FILE (npz, safetensors, JSON) onto a named architecture, through a mapping of names."""
-    from importers import Linearisation, import_kernels
+    from importers import import_kernels
 
     out = out or Path(f"{network or _last_name(arch or file.stem)}.circuit")
-    bundle = import_kernels(
-        file,
-        arch=arch,
-        mapping=mapping,
-        network=network,
-        input_shape=input_shape,
-        out=out,
-        units=units,
-        linearisation=Linearisation(max_pool=max_pool),
-        max_block_bytes=max_block,
-        replace=replace,
-        fidelity=fidelity,
-        progress=show_progress(quiet=quiet),
-    )
-    _report(bundle)
+    _run(import_kernels, file, arch=arch, network=network, out=out, **options)
