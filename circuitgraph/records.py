@@ -188,8 +188,12 @@ class Fidelity(_Record):
     def on(self, layer: str) -> str:
         """Say in words what the figures of one layer were measured on."""
         where = "interior" if self.layers[layer].interior is not None else "all"
-        images = "image" if self.image_count == 1 else "images"
-        return f"{self.image_count} {images} of {self.inputs}, {where} positions"
+        return f"{self.shown}, {where} positions"
+
+    @property
+    def shown(self) -> str:
+        """Say in words what the network was shown."""
+        return f"{self.image_count} {'image' if self.image_count == 1 else 'images'} of {self.inputs}"
 
     def rounded(self, digits: int = 4) -> Fidelity:
         """Return the figures with so many digits after the point, which no order of summing alters."""

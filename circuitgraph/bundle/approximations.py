@@ -13,10 +13,12 @@ if TYPE_CHECKING:
 __all__ = [
     "NOT_MEASURED",
     "approximation_notes",
+    "correlation_in_words",
     "fidelity_in_words",
     "fidelity_summary",
     "in_words",
     "pair_approximations",
+    "pair_note",
 ]
 
 NOT_MEASURED = "not measured"
@@ -54,11 +56,17 @@ def in_words(bundle: Bundle, token: str) -> str:
 def fidelity_in_words(fidelity: Fidelity | None, layer: str) -> str:
     """Say in a few words how well one layer is predicted, and on what that was measured."""
     if fidelity is None or layer not in fidelity.layers:
+        return correlation_in_words(None, "")
+    return correlation_in_words(fidelity.layers[layer].best_known.correlation, fidelity.on(layer))
+
+
+def correlation_in_words(correlation: float | None, measured_on: str) -> str:
+    """Say in a few words how well a layer is predicted; `measured_on` is empty where that was not measured."""
+    if not measured_on:
         return f"fidelity {NOT_MEASURED}"
-    value = fidelity.layers[layer].best_known.correlation
-    if value is None:
-        return f"no unit varies on {fidelity.on(layer)}"
-    return f"correlation of prediction and activation {value:.3f} ({fidelity.on(layer)})"
+    if correlation is None:
+        return f"no unit varies on {measured_on}"
+    return f"correlation of prediction and activation {correlation:.3f} ({measured_on})"
 
 
 def fidelity_summary(bundle: Bundle) -> str:
@@ -72,7 +80,7 @@ def fidelity_summary(bundle: Bundle) -> str:
     middle = sorted(known.values())[len(known) // 2]
     return (
         f"prediction and activation correlate at {middle:.2f} in the middle layer, least in "
-        f"{worst.partition('/')[2]} at {known[worst]:.2f} ({fidelity.image_count} of {fidelity.inputs})"
+        f"{worst.partition('/')[2]} at {known[worst]:.2f} ({fidelity.shown})"
     )
 
 
@@ -81,11 +89,22 @@ def approximation_notes(bundle: Bundle, pairs: Sequence[tuple[str, str]]) -> lis
     notes = []
     for up, down in dict.fromkeys(pairs):
         row = pair_approximations(bundle, up, down)
-        ignored = row["ignored_activations"]
-        said = list(row["approximations"])
-        if ignored:
-            said.append(f"{ignored} {'activation' if ignored == 1 else 'activations in series'} ignored on the way")
-        if said:
-            said.append(fidelity_in_words(bundle.fidelity, down))
-            notes.append(f"{up.partition('/')[2]} -> {down.partition('/')[2]}: {'; '.join(said)}")
+        note = pair_note(
+            up,
+            down,
+            words=row["approximations"],
+            ignored=row["ignored_activations"],
+            fidelity=fidelity_in_words(bundle.fidelity, down),
+        )
+        notes += [note] if note else []
     return notes
+
+
+def pair_note(up: str, down: str, *, words: Sequence[str], ignored: int | None, fidelity: str) -> str:
+    """Write the note of one pair of layers; an empty one where nothing was linearised or ignored."""
+    said = list(words)
+    if ignored:
+        said.append(f"{ignored} {'activation' if ignored == 1 else 'activations in series'} ignored on the way")
+    if not said:
+        return ""
+    return f"{up.partition('/')[2]} -> {down.partition('/')[2]}: {'; '.join([*said, fidelity])}"

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from circuitgraph.bundle.approximations import approximation_notes
 from circuitgraph.bundle.read import Bundle
 from circuitgraph.records import Layer
 
@@ -200,6 +201,9 @@ def describe_unit(bundle: Bundle, name: str, *, limit: int = 20) -> list[Descrip
     ):
         rows.sort(key=lambda row: (-row["l2"], row["unit"]))
         notes = [f"{title}: {limit} of {len(rows)} shown; more with --limit"] if len(rows) > limit else []
+        far = dict.fromkeys(row["unit"].rpartition(":")[0] for row in rows[:limit])
+        pairs = [(other, layer) if what == "kernels_in" else (layer, other) for other in far]
+        notes += approximation_notes(bundle, pairs)
         tables.append(Description(what, title, EDGE_COLUMNS, rows[:limit], notes))
     return tables
 

@@ -96,7 +96,7 @@ def _fidelity_table(bundle: Bundle, fidelity: Fidelity | None) -> Description:
     known = [layer for layer in bundle.layers if layer.uid in fidelity.layers]
     rows = [_fidelity_row(layer.name, fidelity, layer.uid) for layer in known]
     notes = [
-        f"measured on {fidelity.image_count} of {fidelity.inputs}{_normalised(fidelity)}, seed {fidelity.seed}: the "
+        f"measured on {fidelity.shown}{_normalised(fidelity)}, seed {fidelity.seed}: the "
         "linear prediction from the true activations of all source layers, negative values set to zero where units "
         "are rectified, against the true activation"
     ]
