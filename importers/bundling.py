@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from circuitgraph.bundle import Bundle, BundleWriter
 from circuitgraph.errors import BlockTooLargeError, CircuitGraphError
@@ -122,7 +123,12 @@ def write_expansion(
         refused=plan.refused,
         progress=progress,
     )
-    with writer, progress.task(f"expanding {network}", total=plan.bytes, unit="bytes") as task:
+    # the number of threads in a matrix product changes the last bits of what comes out
+    with (
+        writer,
+        threadpool_limits(1, user_api="blas"),
+        progress.task(f"expanding {network}", total=plan.bytes, unit="bytes") as task,
+    ):
         for own in plan.unit_layers[1:]:
             uid = own.layer.uid
             if uid in plan.refused_layers:
