@@ -308,6 +308,8 @@ class _Walk:
 
     def _output(self, name: str) -> str:
         value = self.values[name][0]
+        if isinstance(value, UnsupportedOperationError):
+            raise refuse(f"reading a graph: {self.graph[name].op} {name!r}: {value.message}", value.hint)
         if not isinstance(value, Data):
             raise TraceError(
                 f"reading a graph: its output {name!r} does not depend on its input {self.start!r}.",

@@ -9,7 +9,7 @@ import struct
 
 import numpy as np
 
-TYPES = {"float32": 1, "float64": 2, "int32": 3, "int64": 9, "bool": 10, "float16": 19}
+TYPES = {"float32": 1, "float64": 2, "int32": 3, "uint8": 4, "int64": 9, "bool": 10, "float16": 19}
 
 
 def varint(value: int) -> bytes:
