@@ -43,6 +43,13 @@ def load(
     for loaded in report.loaded:
         kept = "" if loaded.edge_count == loaded.edges_in_bundle else f" of {loaded.edges_in_bundle:,}"
         click.echo(f"{loaded.network}: {loaded.way}, {loaded.unit_count:,} units, {loaded.edge_count:,}{kept} edges")
+        if loaded.direction_count:
+            whole = loaded.direction_edges_in_bundle
+            kept = "" if loaded.direction_edge_count == whole else f" of {whole:,}"
+            click.echo(
+                f"{loaded.network}: {loaded.direction_count:,} directions, {loaded.direction_edge_count:,}{kept} edges "
+                f"({loaded.directions_rule})"
+            )
         if loaded.motifs_kept:
             say(f"{loaded.network}: {loaded.motifs_kept:,} saved motifs were kept")
         if loaded.motifs_dropped:

@@ -7,7 +7,7 @@ counted (`circuitgraph.store.load`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
@@ -16,24 +16,36 @@ from neo4j.exceptions import ConstraintError
 from circuitgraph.errors import QueryError
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.store.claim_binding import bind_claims
+from circuitgraph.store.edge_batches import EdgeBatch, Relation
 from circuitgraph.store.motifs import drop_motifs
-from circuitgraph.store.projection import EdgeBatch, Projection
+from circuitgraph.store.projection import Projection
 from circuitgraph.store.schema import NODES, RELATIONSHIPS
 
 if TYPE_CHECKING:
     from circuitgraph.store.neo4j import Store
 
-__all__ = ["APPENDING", "append", "append_room", "remove_network"]
+__all__ = [
+    "APPENDING",
+    "CELLS_A_BATCH",
+    "EDGES_A_BATCH",
+    "append",
+    "append_edges",
+    "append_nodes",
+    "append_relations",
+    "append_room",
+    "marks_of",
+    "remove_network",
+]
 
 _SESSIONS = 4
-_EDGES_A_BATCH = 4000
-_CELLS_A_BATCH = 1 << 18
+EDGES_A_BATCH = 4000
+CELLS_A_BATCH = 1 << 18
 _ROWS_A_BATCH = 2000
 _STRONG_FLAGS = {"EXCITES": "excites", "INHIBITS": "inhibits", "MIXES": "mixes"}
 _EDGE_BYTES = 450
 _OWN_BYTES = 300 << 20
 
-APPENDING = f"append:{_EDGES_A_BATCH}:{_CELLS_A_BATCH}"
+APPENDING = f"append:{EDGES_A_BATCH}:{CELLS_A_BATCH}"
 """What `Meta.loading` says while a network is appended; only a load that cuts the same batches can go on with it."""
 
 
@@ -49,20 +61,17 @@ def append(store: Store, projection: Projection, *, progress: Progress = SILENT)
     store.run(
         "CYPHER 5 MERGE (m:Meta {uid: $meta.uid}) SET m = $meta", write=True, meta=projection.meta(loading=APPENDING)
     )
-    done = {
-        row["uid"]
-        for row in store.run(
-            "CYPHER 5 MATCH (b:LoadBatch) WHERE b.uid STARTS WITH $prefix RETURN b.uid AS uid", prefix=f"{network}|"
-        )
-    }
-    _append_nodes(store, projection)
-    _append_relations(store, projection, done)
-    _append_edges(store, projection, done, progress)
+    done = marks_of(store, network)
+    for label, rows in projection.nodes().items():
+        append_nodes(store, label, rows)
+    append_relations(store, network, projection.relations(), done)
+    batches = projection.iter_edges(EDGES_A_BATCH, cells=CELLS_A_BATCH)
+    append_edges(store, network, batches, done, count=projection.total_count, progress=progress)
 
 
 def append_room(projections: Sequence[Projection]) -> int:
     """Return about how many bytes an append needs, with the logs of its transactions."""
-    return _OWN_BYTES + sum(p.edge_count * (_EDGE_BYTES + 2 * p.kernel_bytes) for p in projections)
+    return _OWN_BYTES + sum(p.total_count * (_EDGE_BYTES + 2 * p.kernel_bytes) for p in projections)
 
 
 def remove_network(store: Store, network: str, *, motifs_of: str = "", progress: Progress = SILENT) -> None:
@@ -95,17 +104,23 @@ def remove_network(store: Store, network: str, *, motifs_of: str = "", progress:
         bind_claims(store, network)
 
 
-def _append_nodes(store: Store, projection: Projection) -> None:
-    for label, rows in projection.nodes().items():
-        labels = ":".join((label, *NODES[label].labels))
-        text = f"CYPHER 5 UNWIND $rows AS row MERGE (n:{label} {{uid: row.uid}}) SET n:{labels}, n += row"
-        for start in range(0, len(rows), _ROWS_A_BATCH):
-            store.run(text, write=True, rows=rows[start : start + _ROWS_A_BATCH])
+def marks_of(store: Store, network: str) -> set[str]:
+    """Return the marks of the batches that are there."""
+    text = "CYPHER 5 MATCH (b:LoadBatch) WHERE b.uid STARTS WITH $prefix RETURN b.uid AS uid"
+    return {row["uid"] for row in store.run(text, prefix=f"{network}|")}
 
 
-def _append_relations(store: Store, projection: Projection, done: set[str]) -> None:
-    network = projection.bundle.network
-    for relation in projection.relations():
+def append_nodes(store: Store, label: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Write nodes, or bring them up to date."""
+    labels = ":".join((label, *NODES[label].labels))
+    text = f"CYPHER 5 UNWIND $rows AS row MERGE (n:{label} {{uid: row.uid}}) SET n:{labels}, n += row"
+    for start in range(0, len(rows), _ROWS_A_BATCH):
+        store.run(text, write=True, rows=rows[start : start + _ROWS_A_BATCH])
+
+
+def append_relations(store: Store, network: str, relations: Iterable[Relation], done: set[str]) -> None:
+    """Write relationships, batch by batch, but for those whose marks are `done`."""
+    for relation in relations:
         start_label, end_label = RELATIONSHIPS[relation.type].ends
         text = (
             "CYPHER 5 CREATE (:LoadBatch {uid: $mark}) WITH 1 AS one UNWIND $rows AS row "
@@ -148,28 +163,32 @@ def _edge_text() -> str:
     )
 
 
-def _edge_batches(projection: Projection) -> Iterator[tuple[str, EdgeBatch]]:
+def _marked(network: str, batches: Iterable[EdgeBatch]) -> Iterator[tuple[str, EdgeBatch]]:
     place, block = 0, -1
-    for batch in projection.iter_edges(_EDGES_A_BATCH, cells=_CELLS_A_BATCH):
+    for batch in batches:
         place = place + 1 if batch.block.block == block else 0
         block = batch.block.block
-        yield f"{projection.bundle.network}|{block}|{place}", batch
+        yield f"{network}|{block}|{place}", batch
 
 
-def _append_edges(store: Store, projection: Projection, done: set[str], progress: Progress) -> None:
+def append_edges(
+    store: Store, network: str, batches: Iterable[EdgeBatch], done: set[str], *, count: int | None, progress: Progress
+) -> None:
+    """Write batches of edges, each in one transaction with its mark, but for those whose marks are `done`."""
     text = _edge_text()
 
     def send(mark: str, batch: EdgeBatch) -> int:
         rows: list[dict[str, Any]] = batch.table.to_pylist()
-        for row, up, down in zip(rows, batch.up.tolist(), batch.down.tolist(), strict=True):
-            row["up"], row["down"] = str(up), str(down)
+        ends = batch.up_end.endings(batch.up), batch.down_end.endings(batch.down)
+        for row, up, down in zip(rows, *ends, strict=True):
+            row["up"], row["down"] = up, down
         _write_once(
             store,
             text,
             mark=mark,
             rows=rows,
-            up=f"{batch.block.up}:",
-            down=f"{batch.block.down}:",
+            up=batch.up_end.prefix,
+            down=batch.down_end.prefix,
             block=batch.block.block,
             kh=batch.block.window[0],
             kw=batch.block.window[1],
@@ -177,12 +196,12 @@ def _append_edges(store: Store, projection: Projection, done: set[str], progress
         return len(rows)
 
     with (
-        progress.task("appending edges", projection.edge_count, "edge") as task,
+        progress.task("appending edges", count, "edge") as task,
         ThreadPoolExecutor(_SESSIONS) as pool,
     ):
         under_way: set[Future[int]] = set()
         try:
-            for mark, batch in _edge_batches(projection):
+            for mark, batch in _marked(network, batches):
                 if mark in done:
                     task.advance(len(batch.up))
                     continue

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from circuitgraph.errors import DiskFullError
 from circuitgraph.progress import SILENT, Progress
+from circuitgraph.store.edge_batches import End
 from circuitgraph.store.projection import Projection
 from circuitgraph.store.schema import NODES, RELATIONSHIPS
 from circuitgraph.store.server import ManagedServer
@@ -71,7 +72,7 @@ def bulk_import(
     try:
         staging = home.path / "import"
         staging.mkdir(exist_ok=True)
-        edge_count = sum(projection.edge_count for projection in projections)
+        edge_count = sum(projection.total_count for projection in projections)
         with progress.task("writing edges", edge_count, "edge") as task:
             arguments = _Staging(staging).write(projections, kept or {}, task.advance)
         with progress.task("importing", None, "") as task:
@@ -109,7 +110,7 @@ def bulk_import(
 
 def bulk_room(projections: Sequence[Projection]) -> int:
     """Return about how many bytes a bulk import needs: its input files, the new database, and Neo4j's own logs."""
-    return _OWN_BYTES + sum(p.edge_count * (2 * _EDGE_BYTES + 2 * p.kernel_bytes) for p in projections)
+    return _OWN_BYTES + sum(p.total_count * (2 * _EDGE_BYTES + 2 * p.kernel_bytes) for p in projections)
 
 
 class _Staging:
@@ -176,8 +177,8 @@ class _Staging:
         try:
             for projection in projections:
                 for batch in projection.iter_edges():
-                    up = self._ids_of(batch.block.up, batch.up)
-                    down = self._ids_of(batch.block.down, batch.down)
+                    up = self._ids_of(batch.up_end, batch.up)
+                    down = self._ids_of(batch.down_end, batch.down)
                     columns = {name: batch.table[name] for name in batch.table.column_names}
                     for name, value in (
                         ("block", batch.block.block),
@@ -208,6 +209,6 @@ class _Staging:
         path = self.folder / f"relationships-{type_}.parquet"
         return pq.ParquetWriter(path, pa.schema([*_ENDS, *fields]), compression="none", use_dictionary=False)
 
-    def _ids_of(self, layer: str, channels: NDArray[np.int32]) -> NDArray[np.int64]:
-        # a layer's units have consecutive numbers, since its rows stand together
-        return channels.astype(np.int64) + self.ids[f"{layer}:0"]
+    def _ids_of(self, end: End, places: NDArray[np.int32]) -> NDArray[np.int64]:
+        # a layer's neurons have consecutive numbers, since their rows stand together, and so have its directions
+        return places.astype(np.int64) + self.ids[end.first]

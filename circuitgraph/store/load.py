@@ -16,6 +16,12 @@ from circuitgraph.errors import CircuitGraphError, DiskFullError, LoadError, Net
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.store.append import APPENDING, append, append_room, remove_network
 from circuitgraph.store.bulk import BULK, bulk_import, bulk_room
+from circuitgraph.store.change_directions import (
+    check_directions,
+    has_directions,
+    only_directions_differ,
+    update_directions,
+)
 from circuitgraph.store.circuits import bind_circuits, list_circuits
 from circuitgraph.store.claim_binding import bind_claims
 from circuitgraph.store.claims import claim_count
@@ -34,7 +40,7 @@ __all__ = ["LoadReport", "Loaded", "load_bundles"]
 _BULK_EDGES_A_SECOND = 120_000
 _APPEND_EDGES_A_SECOND = 25_000
 _BULK_START_S = 15
-_PUT_BACK = ("Network", "Layer", "Unit", "Family", "Motif", "Circuit", "Meta", "LoadBatch")
+_PUT_BACK = ("Network", "Layer", "Unit", "Neuron", "Direction", "Family", "Motif", "Circuit", "Meta", "LoadBatch")
 """Kinds of node that a bulk import makes again; where there are others, networks are appended."""
 
 
@@ -44,7 +50,7 @@ class Loaded:
 
     network: str
     way: str
-    """"bulk", "append", or "already there"."""
+    """"bulk", "append", "directions" (only they had changed), or "already there"."""
     unit_count: int
     edge_count: int
     edges_in_bundle: int
@@ -52,6 +58,11 @@ class Loaded:
     """Saved motifs of the same bundle, which are bound to the units that were loaded again."""
     motifs_dropped: int = 0
     """Saved motifs of the bundle that this one took the place of."""
+    direction_count: int = 0
+    direction_edge_count: int = 0
+    direction_edges_in_bundle: int = 0
+    directions_rule: str = ""
+    """Which edges and coefficients of directions are in the graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +123,21 @@ def _load(
     _finish_bulk(store, progress)
     present = {meta["network"]: meta for meta in store.networks()}
     wanted = [p for p in projections if not _is_there(present.get(p.bundle.network), p)]
+    changed = [p for p in wanted if way != "bulk" and only_directions_differ(present.get(p.bundle.network), p)]
+    for projection in changed:
+        if store.server is not None:
+            _check_room(store.server, [projection], append_room)
+        create_schema(store)
+        update_directions(store, projection, progress=progress)
+        _complete(store, projection, progress)
+    wanted = [p for p in wanted if p not in changed]
     for projection in wanted:
         _check_conflict(present.get(projection.bundle.network), projection, replace=replace)
     motifs = {p.bundle.network: count_motifs(store, p.bundle.network, bundle_sha256=p.bundle.sha256) for p in wanted}
     chosen = _choose_way(store, wanted, present, way) if wanted else "append"
     if wanted and chosen == "bulk" and store.server is not None:
         others = _others(present, wanted)
-        progress.note(f"bulk import of {sum(p.edge_count for p in (*others, *wanted)):,} edges")
+        progress.note(f"bulk import of {sum(p.total_count for p in (*others, *wanted)):,} edges")
         _check_room(store.server, [*others, *wanted], bulk_room)
         hashes = {p.bundle.network: p.bundle.sha256 for p in (*others, *wanted)}
         carried = [row for row in list_motifs(store) if row["bundle_sha256"] == hashes.get(row["network"], "")]
@@ -134,7 +153,8 @@ def _load(
         create_schema(store)
         for projection in wanted:
             old = present.get(projection.bundle.network)
-            if old is not None and not (_is_same(old, projection) and old.get("loading") == APPENDING):
+            goes_on = old is not None and _is_same(old, projection) and has_directions(old, projection)
+            if old is not None and not (goes_on and old.get("loading") == APPENDING):
                 remove_network(store, projection.bundle.network, motifs_of=projection.bundle.sha256, progress=progress)
             # also where a removal was killed after it had forgotten the network
             drop_motifs(store, projection.bundle.network, but_of=projection.bundle.sha256)
@@ -142,23 +162,29 @@ def _load(
             _complete(store, projection, progress)
     if wanted:
         _await_indexes(store)
-    there = {p.bundle.network for p in wanted}
+    ways = {p.bundle.network: "directions" for p in changed} | {p.bundle.network: chosen for p in wanted}
     return [
         Loaded(
             network=p.bundle.network,
-            way=chosen if p.bundle.network in there else "already there",
+            way=ways.get(p.bundle.network, "already there"),
             unit_count=p.bundle.manifest.counts["units"],
             edge_count=p.edge_count,
             edges_in_bundle=p.bundle.manifest.counts["edges"],
             motifs_kept=motifs.get(p.bundle.network, (0, 0))[0],
             motifs_dropped=motifs.get(p.bundle.network, (0, 0))[1],
+            direction_count=p.directions.count,
+            direction_edge_count=p.directions.edge_count,
+            direction_edges_in_bundle=p.directions.edges_in_bundle,
+            directions_rule=p.directions.rules if p.directions.count else "",
         )
         for p in projections
     ]
 
 
 def _is_there(meta: dict[str, Any] | None, projection: Projection) -> bool:
-    return meta is not None and bool(meta["is_complete"]) and _is_same(meta, projection)
+    if meta is None or not meta["is_complete"] or not _is_same(meta, projection):
+        return False
+    return has_directions(meta, projection)
 
 
 def _is_same(meta: dict[str, Any], projection: Projection) -> bool:
@@ -192,7 +218,7 @@ def _choose_way(store: Store, wanted: Sequence[Projection], present: dict[str, A
         return "append" if why_not else way
     if store.is_new:
         return "bulk"
-    new = sum(p.edge_count for p in wanted)
+    new = sum(p.total_count for p in wanted)
     old = sum(meta["edge_count"] for name, meta in present.items() if name not in {p.bundle.network for p in wanted})
     bulk_s = _BULK_START_S + (new + old) / _BULK_EDGES_A_SECOND
     return "bulk" if bulk_s < new / _APPEND_EDGES_A_SECOND else "append"
@@ -259,7 +285,9 @@ def _finish_bulk(store: Store, progress: Progress) -> None:
         create_schema(store)
     for meta in unfinished:
         if _same_bundle(meta):
-            _complete(store, Projection(Bundle.open(meta["bundle_path"]), meta["edges_rule"]), progress)
+            projection = Projection(Bundle.open(meta["bundle_path"]), meta["edges_rule"])
+            if has_directions(meta, projection):
+                _complete(store, projection, progress)
 
 
 def _complete(store: Store, projection: Projection, progress: Progress) -> None:
@@ -275,7 +303,7 @@ def _complete(store: Store, projection: Projection, progress: Progress) -> None:
             network=network,
         )
     found = {row["block"]: (row["n"], row["l1"]) for row in rows}
-    for part in projection.bundle.blocks:
+    for part in (*projection.bundle.blocks, *projection.bundle.directions.blocks):
         count, share = projection.kept_of(part)
         n, l1 = found.get(part.block, (0, 0.0))
         if n != count or not np.isclose(l1, part.l1 * share, rtol=1e-6, atol=1e-9):
@@ -287,6 +315,7 @@ def _complete(store: Store, projection: Projection, progress: Progress) -> None:
                 f"in the database, {count} with {part.l1 * share:.6g} in the bundle.",
                 hint=f"Load it again; `circuitgraph bundle verify {projection.bundle.path}` first.",
             )
+    check_directions(store, projection)
     bind_motifs(store, network)
     bind_circuits(store, network)
     bind_claims(store, network)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,75 +12,23 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.bundle.read import BlockInfo
-from circuitgraph.errors import SettingsError
-from circuitgraph.kernels import SCALARS
+from circuitgraph.bundle.blocks import BlockInfo, DirectionBlockInfo
 from circuitgraph.records import Layer
+from circuitgraph.store.direction_rows import DirectionRows
+from circuitgraph.store.edge_batches import (
+    ALL_EDGES_LIMIT,
+    EdgeBatch,
+    EdgesRule,
+    End,
+    Relation,
+    batch_of,
+    feeds_row,
+    share,
+    strongest,
+)
 from circuitgraph.store.schema import SCHEMA_VERSION
 
 __all__ = ["ALL_EDGES_LIMIT", "EdgeBatch", "EdgesRule", "Projection", "Relation"]
-
-ALL_EDGES_LIMIT = 5_000_000
-"""Up to this many edges of a bundle the rule "auto" puts all of them into the graph."""
-_AUTO_TOP = 20
-
-
-@dataclass(frozen=True, slots=True)
-class EdgesRule:
-    """Which edges of a bundle are in the graph.
-
-    "all", or the strongest `top` by l2 for each target and source layer, and the strong edges besides.
-    """
-
-    top: int | None = None
-
-    @classmethod
-    def parse(cls, text: str, edge_count: int) -> EdgesRule:
-        """Read "all", "top:K" or "auto" (all up to 5 million edges, else top:20).
-
-        Raises
-        ------
-        SettingsError
-            It is none of these.
-        """
-        if text == "all" or (text == "auto" and edge_count <= ALL_EDGES_LIMIT):
-            return cls()
-        if text == "auto":
-            return cls(_AUTO_TOP)
-        head, _, number = text.partition(":")
-        if head == "top" and re.fullmatch("[1-9][0-9]{0,8}", number):
-            return cls(int(number))
-        raise SettingsError(f"rule of edges {text!r} is not known.", hint="Use auto, all, or top:K, as in top:20.")
-
-    def __str__(self) -> str:
-        return "all" if self.top is None else f"top:{self.top}"
-
-
-@dataclass(slots=True)
-class Relation:
-    """Relationships of one type: the uids at their ends and their properties, column by column."""
-
-    type: str
-    start: list[str] = field(default_factory=list)
-    end: list[str] = field(default_factory=list)
-    properties: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, start: str, end: str, **properties: Any) -> None:
-        """Append one relationship."""
-        self.start.append(start)
-        self.end.append(end)
-        self.properties.append(properties)
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeBatch:
-    """Edges of one block: channels at both ends, and a table of what `CONNECTS` and the strong types carry."""
-
-    block: BlockInfo
-    up: NDArray[np.int32]
-    down: NDArray[np.int32]
-    table: pa.Table
-    """The scalars of `CONNECTS`, the flags `excites`, `inhibits`, `mixes`, and `kernel` (list of float32)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,21 +53,30 @@ class Projection:
     def __init__(self, bundle: Bundle, rule: str = "auto") -> None:
         self.bundle = bundle
         self.rule = EdgesRule.parse(rule, bundle.manifest.counts["edges"])
+        self.directions = DirectionRows(bundle, rule)
         self._kept: dict[str, _Kept] = {layer.uid: self._count_kept(layer) for layer in bundle.layers[1:]}
 
     @property
     def edge_count(self) -> int:
-        """How many `CONNECTS` the graph will hold."""
+        """How many `CONNECTS` between neurons the graph will hold."""
         return sum(count for kept in self._kept.values() for count, _, _ in kept.by_block.values())
+
+    @property
+    def total_count(self) -> int:
+        """How many `CONNECTS` the graph will hold, those of directions too."""
+        return self.edge_count + self.directions.edge_count
 
     @property
     def kernel_bytes(self) -> int:
         """How many bytes the kernel of an edge has, on average over the bundle, rounded up."""
-        cells = sum(part.edge_count * part.window[0] * part.window[1] for part in self.bundle.blocks)
-        return -(-4 * cells // max(1, self.bundle.manifest.counts["edges"]))
+        parts = (*self.bundle.blocks, *self.bundle.directions.blocks)
+        cells = sum(part.edge_count * part.window[0] * part.window[1] for part in parts)
+        return -(-4 * cells // max(1, sum(part.edge_count for part in parts)))
 
     def kept_of(self, part: BlockInfo) -> tuple[int, float]:
         """Return how many edges of a block the graph holds, and which share of its l1."""
+        if isinstance(part, DirectionBlockInfo):
+            return self.directions.kept_of(part)
         count, l1_share, _ = self._kept[part.down].by_block[part.block]
         return count, l1_share
 
@@ -139,8 +95,19 @@ class Projection:
             "edges_in_bundle": manifest.counts["edges"],
             "strong_share": manifest.strong_share,
             "mixes_sum_share": manifest.mixes_sum_share,
+            **self.direction_meta(),
             "is_complete": False,
             "loading": loading,
+        }
+
+    def direction_meta(self) -> dict[str, Any]:
+        """Return what the `Meta` node says of directions."""
+        return {
+            "directions_sha256": self.bundle.directions_sha256,
+            "directions_rule": self.directions.rules,
+            "direction_count": self.directions.count,
+            "direction_edge_count": self.directions.edge_count,
+            "direction_edges_in_bundle": self.directions.edges_in_bundle,
         }
 
     def nodes(self) -> dict[str, list[dict[str, Any]]]:
@@ -170,7 +137,9 @@ class Projection:
             for family in bundle.families
         ]
         layers = [_layer_row(layer) for layer in bundle.layers]
-        return {"Network": [network], "Layer": layers, "Unit": self._unit_rows(), "Family": families}
+        directions = self.directions.nodes()
+        units = self._unit_rows()
+        return {"Network": [network], "Layer": layers, "Unit": units, "Direction": directions, "Family": families}
 
     def relations(self) -> list[Relation]:
         """Return all relationships but those between units."""
@@ -180,14 +149,23 @@ class Projection:
             for channel in range(layer.unit_count):
                 inside.add(str(layer.unit(channel)), layer.uid)
         for part in self.bundle.blocks:
-            feeds.add(part.up, part.down, **self._feeds_row(part))
+            row = feeds_row(part, *self._kept[part.down].by_block[part.block])
+            feeds.add(part.up, part.down, **row, up_kind="neuron", down_kind="neuron")
         for family in self.bundle.families:
             for member in family.members:
                 members.add(member.unit, family.uid, position=member.position, angle_deg=member.angle_deg, source=None)
-        return [inside, feeds, members]
+        more, combines = self.directions.membership()
+        blocks = self.directions.feeds()
+        for own, other in ((inside, more), (feeds, blocks)):
+            own.start += other.start
+            own.end += other.end
+            own.properties += other.properties
+        return [inside, feeds, members, combines]
 
     def iter_edges(self, rows: int = 1 << 16, *, cells: int = 1 << 22) -> Iterator[EdgeBatch]:
         """Yield the edges between units, in an order that never changes, cut in the same places every time.
+
+        Those of directions come last.
 
         A batch has at most `rows` edges, and at most `cells` weights unless it is a single edge.
         """
@@ -202,7 +180,8 @@ class Projection:
                 stored = self.bundle.stored(part)
                 step = max(1, min(rows, cells // (part.window[0] * part.window[1])))
                 for start in range(0, own.num_rows, step):
-                    yield _batch(part, stored, own.slice(start, step))
+                    yield batch_of(part, stored, own.slice(start, step), End(f"{part.up}:"), End(f"{part.down}:"))
+        yield from self.directions.iter_edges(rows, cells=cells)
 
     def _keep(self, table: pa.Table) -> NDArray[np.bool_]:
         """Say which rows of a target layer's table are kept."""
@@ -210,18 +189,7 @@ class Projection:
         sources = list(dict.fromkeys(ups.values()))
         numbers, inverse = np.unique(table["block"].to_numpy(), return_inverse=True)
         source = np.array([sources.index(ups[int(n)]) for n in numbers])[inverse] if len(numbers) else inverse
-        down, l2 = table["down"].to_numpy(), table["l2"].to_numpy()
-        # the strongest first within each target and source; equal strengths in order of the upstream channel
-        order = np.lexsort((table["up"].to_numpy(), -l2, source, down))
-        new_group = np.ones(len(order), dtype=bool)
-        new_group[1:] = (np.diff(down[order]) != 0) | (np.diff(source[order]) != 0)
-        starts = np.flatnonzero(new_group)
-        rank = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
-        keep = np.zeros(len(order), dtype=bool)
-        keep[order] = rank < (self.rule.top or 0)
-        for flag in ("excites", "inhibits", "mixes"):
-            keep |= table[flag].to_numpy()
-        return keep
+        return strongest(table, source, self.rule.top or 0)
 
     def _count_kept(self, layer: Layer) -> _Kept:
         own = [part for part in self.bundle.blocks if part.down == layer.uid]
@@ -245,15 +213,16 @@ class Projection:
             of = block == part.block
             by_block[part.block] = (
                 int(keep[of].sum()),
-                _share(l1[of & keep].sum(), l1[of].sum()),
-                _share(squared[of & keep].sum(), squared[of].sum()),
+                share(l1[of & keep].sum(), l1[of].sum()),
+                share(squared[of & keep].sum(), squared[of].sum()),
             )
-        share = np.divide(kept, total, out=np.ones(layer.unit_count), where=total > 0)
-        return _Kept(np.bincount(down[keep], minlength=layer.unit_count), share, by_block)
+        shares = np.divide(kept, total, out=np.ones(layer.unit_count), where=total > 0)
+        return _Kept(np.bincount(down[keep], minlength=layer.unit_count), shares, by_block)
 
     def _unit_rows(self) -> list[dict[str, Any]]:
         rows = []
-        for row in self.bundle.units.to_pylist():
+        units = self.bundle.units
+        for row in units.filter(pc.equal(units["kind"], "neuron")).to_pylist():
             kept = self._kept.get(row["layer"])
             rows.append(
                 {
@@ -267,31 +236,6 @@ class Projection:
                 }
             )
         return rows
-
-    def _feeds_row(self, part: BlockInfo) -> dict[str, Any]:
-        count, l1_share, squared_share = self._kept[part.down].by_block[part.block]
-        return {
-            "block": part.block,
-            "form": part.form,
-            "row_start": part.row_start,
-            "row_stop": part.row_stop,
-            "kh": part.window[0],
-            "kw": part.window[1],
-            "offset_row": part.offset[0],
-            "offset_col": part.offset[1],
-            "stride_row": part.stride[0],
-            "stride_col": part.stride[1],
-            "approximations": list(part.approximations),
-            "edge_count": part.edge_count,
-            "kept_count": count,
-            "l1": part.l1,
-            "kept_l1_share": l1_share,
-            "kept_squared_share": squared_share,
-            "cancellation_median": part.cancellation_median,
-            "cancellation_p90": part.cancellation_p90,
-            "strong_sum_cut": part.strong_sum_cut,
-            "strong_l2_cut": part.strong_l2_cut,
-        }
 
 
 def _layer_row(layer: Layer) -> dict[str, Any]:
@@ -310,21 +254,3 @@ def _layer_row(layer: Layer) -> dict[str, Any]:
         "receptive_col": layer.receptive_field[1],
         "aliases": list(layer.aliases),
     }
-
-
-def _share(part: float, whole: float) -> float:
-    return float(part / whole) if whole > 0 else 1.0
-
-
-_CARRIED = (*SCALARS, "cancellation", "share_in", "excites", "inhibits", "mixes")
-
-
-def _batch(part: BlockInfo, stored: NDArray[np.float32], rows: pa.Table) -> EdgeBatch:
-    up, down = rows["up"].to_numpy(), rows["down"].to_numpy()
-    place = down - part.row_start
-    kernels = stored[place] if part.up_file is not None else stored[place, up]
-    flat = pa.array(np.ascontiguousarray(kernels).reshape(-1))
-    cells = part.window[0] * part.window[1]
-    offsets = pa.array(np.arange(0, len(up) * cells + 1, cells, dtype=np.int32))
-    table = rows.select(_CARRIED).append_column("kernel", pa.ListArray.from_arrays(offsets, flat))
-    return EdgeBatch(part, up, down, table)
