@@ -183,7 +183,8 @@ def _is_pointwise(graph: LinearGraph, name: str) -> bool:
     if not isinstance(node.op, Activation):
         return False
     source = graph.nodes[node.inputs[0]]
-    if isinstance(source.op, Scale):
+    # a bias and a batch norm may be steps of their own
+    while isinstance(source.op, Scale):
         source = graph.nodes[source.inputs[0]]
     return isinstance(source.op, Conv) and source.op.weight.shape[2:] == (1, 1) and source.shape[1:] != (1, 1)
 

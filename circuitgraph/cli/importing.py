@@ -14,6 +14,7 @@ from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import fidelity_summary
 from circuitgraph.cli.options import format_option, quiet_option
 from circuitgraph.cli.output import say, show_progress, show_rows, show_tables
+from circuitgraph.ids import slugify
 
 __all__ = ["import_"]
 
@@ -215,3 +216,32 @@ def kernels(file: Path, arch: str | None, network: str | None, out: Path | None,
 
     out = out or Path(f"{network or _last_name(arch or file.stem)}.circuit")
     _run(import_kernels, file, arch=arch, network=network, out=out, **options)
+
+
+@import_.command(
+    epilog="Example: circuitgraph import graphdef tensorflow_inception_graph.pb --network inceptionv1 "
+    "--input 3x224x224 --norm-gain 1"
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--input",
+    "input_shape",
+    metavar="CxHxW",
+    callback=_shape,
+    help="Shape of the input, channels first, as in 3x224x224. [the graph's]",
+)
+@click.option("--input-name", metavar="NAME", help="The operation that gives the input. [the placeholder for images]")
+@click.option(
+    "--output-name",
+    "output_names",
+    metavar="NAME",
+    multiple=True,
+    help="An operation at which the network ends; may be repeated. [the one farthest from the input]",
+)
+@_expansion_options
+def graphdef(file: Path, network: str | None, out: Path | None, **options: Any) -> None:
+    """Import FILE, a frozen TensorFlow graph (.pb). Needs none of TensorFlow."""
+    from importers import import_graphdef
+
+    network = network or slugify(file.stem)
+    _run(import_graphdef, file, network=network, out=out or Path(f"{network}.circuit"), **options)
