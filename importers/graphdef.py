@@ -14,7 +14,6 @@ from importers.graphdef_file import read_graphdef
 from importers.graphdef_linearise import linearise_graph
 from importers.linearisation import DEFAULT, Linearisation
 from importers.planning import Review
-from importers.planning import Review
 from importers.weights.tensors import check_finite, weights_sha256
 
 __all__ = ["import_graphdef"]
