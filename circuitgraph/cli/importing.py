@@ -245,3 +245,20 @@ def graphdef(file: Path, network: str | None, out: Path | None, **options: Any) 
 
     network = network or slugify(file.stem)
     _run(import_graphdef, file, network=network, out=out or Path(f"{network}.circuit"), **options)
+
+
+@import_.command(epilog="Example: circuitgraph import onnx resnet18.onnx --input 3x224x224")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--input",
+    "input_shape",
+    metavar="CxHxW",
+    callback=_shape,
+    help="Shape of the input, as in 3x32x32, where the file leaves it open. [the file's]",
+)
+@_expansion_options
+def onnx(file: Path, network: str | None, out: Path | None, **options: Any) -> None:
+    """Import FILE, a network in ONNX, with its weights in it or beside it."""
+    from importers import import_onnx
+
+    _run(import_onnx, file, network=network, out=out or Path(f"{network or slugify(file.stem)}.circuit"), **options)
