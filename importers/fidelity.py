@@ -176,7 +176,7 @@ def measure_at_import(
 
 
 def _check_weights(bundle: Bundle, module: nn.Module) -> None:
-    from importers.weights.torch_module import state_of
+    from importers.weights.loading import state_of
 
     found = weights_sha256(state_of(module, bundle.info.source))
     if found != bundle.info.weights_sha256:

@@ -14,9 +14,10 @@ from circuitgraph.progress import SILENT, Progress
 from circuitgraph.records import Fidelity
 from importers.fidelity import IMPORT_IMAGES, measure_fidelity
 from importers.images import read_images
+from importers.weights.architecture import build_architecture
 from importers.weights.checkpoint import read_tensors
 from importers.weights.kernels import read_kernels
-from importers.weights.torch_module import build_architecture, load_tensors
+from importers.weights.loading import load_tensors
 
 __all__ = ["measure_bundle"]
 

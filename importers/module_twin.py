@@ -43,7 +43,8 @@ def _inner(module: nn.Module) -> nn.Module | None:
 
     if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel, AveragedModel)):
         return module.module
-    return module._orig_mod if type(module).__name__ == "OptimizedModule" else None
+    compiled = getattr(module, "_orig_mod", None) if type(module).__name__ == "OptimizedModule" else None
+    return compiled if isinstance(compiled, nn.Module) else None
 
 
 def check_module(module: nn.Module) -> None:

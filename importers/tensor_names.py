@@ -74,7 +74,7 @@ def tensor_names(
         value = made.get(node)
         tensor = None if value is None else _alias(value, nodes)
         if tensor in names:
-            kind = _kind(own_call, creator[tensor], node, trace)
+            kind = _kind(own_call, creator[tensor], trace)
             names[tensor].append(Name(re.sub(r"[^A-Za-z0-9_.#\-]", "_", label), kind))
     return {name: tuple(dict.fromkeys(found)) for name, found in names.items()}
 
@@ -94,7 +94,7 @@ def _alias(x: Traced, nodes: Mapping[str, Node]) -> str | None:
     return x.settled
 
 
-def _kind(call: Call | None, creator: fx.Node, node: fx.Node, trace: Trace) -> NameKind:
+def _kind(call: Call | None, creator: fx.Node, trace: Trace) -> NameKind:
     if call is None:
         return "function"
     kind = type_before_parametrizations(call.module)

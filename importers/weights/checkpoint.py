@@ -28,6 +28,8 @@ from circuitgraph.errors import (
     UnsafeFileError,
     WeightsError,
 )
+from circuitgraph.progress import SILENT, Progress
+from importers.weights.shards import check_stand_in, read_shards
 from importers.weights.tensors import MAX_BYTES, Tensors, check_finite, weights_sha256
 
 __all__ = ["MAX_BYTES", "Tensors", "check_finite", "read_tensors", "weights_sha256"]
@@ -41,18 +43,25 @@ _MOST_UNPACKED = 100
 _SMALL_BYTES = 256 * 1024**2
 _MOST_OPCODES = 1_000_000
 _CHECKPOINT_PROTOCOL = 2
-_WRAPPERS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "weights")
+# the first of these that is there; averages come last
+_WRAPPERS = (
+    "state_dict", "model_state_dict", "model_state", "model", "module", "net", "network", "net_state_dict", "weights",
+    "params", "backbone", "student", "state", "ema", "model_ema", "ema_state_dict", "state_dict_ema", "params_ema",
+)  # fmt: skip
 _CHECKPOINTS = (".pth", ".pt", ".th", ".ckpt", ".bin", ".tar")
 
 
-def read_tensors(path: str | Path) -> Tensors:
+def read_tensors(path: str | Path, *, progress: Progress = SILENT) -> Tensors:
     """Read the tensors of a weights file by name.
 
     Parameters
     ----------
     path
-        ``.pth``, ``.pt``, ``.th`` (torch), ``.safetensors``, ``.npz``, ``.npy`` or ``.json``.
-        Wrappers such as ``state_dict`` are taken off, and ``module.`` where every name starts with it.
+        ``.pth``, ``.pt``, ``.th`` (torch), ``.safetensors``, ``.npz``, ``.npy`` or ``.json``, or the
+        ``.index.json`` of weights in several files. Wrappers such as ``state_dict`` are taken off, and
+        ``module.`` and ``_orig_mod.`` where every name starts with it.
+    progress
+        Is told which entry was taken of a checkpoint that has several.
 
     Returns
     -------
@@ -78,7 +87,7 @@ def read_tensors(path: str | Path) -> Tensors:
         )
     suffix = path.suffix.lower()
     readers = {".npz": _read_npz, ".npy": _read_npy, ".json": _read_json, ".safetensors": _read_safetensors}
-    reader = _read_checkpoint if suffix in _CHECKPOINTS else readers.get(suffix)
+    reader: Any = _read_checkpoint if suffix in _CHECKPOINTS else readers.get(suffix)
     if reader is None:
         known = ", ".join([*_CHECKPOINTS[:3], *readers])
         raise WeightsError(
@@ -89,8 +98,14 @@ def read_tensors(path: str | Path) -> Tensors:
         raise WeightsError(
             f"reading weights: {path.name} has {path.stat().st_size:,} bytes, the limit is {MAX_BYTES:,}."
         )
+    check_stand_in(path)
     try:
-        tensors = reader(path)
+        if path.name.endswith(".index.json"):
+            tensors = read_shards(path, lambda shard: read_tensors(shard, progress=progress))
+        elif reader is _read_checkpoint:
+            tensors = _read_checkpoint(path, progress)
+        else:
+            tensors = reader(path)
     except CircuitGraphError:
         raise
     except PermissionError as error:
@@ -122,20 +137,22 @@ def _fact(error: Exception) -> str:
 
 
 def _without_prefix(tensors: Tensors) -> Tensors:
-    prefix = "module."
-    if all(name.startswith(prefix) for name in tensors):
-        return {name.removeprefix(prefix): values for name, values in tensors.items()}
+    # beside an averaged model its count is kept
+    named = {name: values for name, values in tensors.items() if name != "n_averaged"}
+    for prefix in ("module.", "_orig_mod.", "module.", "_orig_mod."):
+        if named and all(name.startswith(prefix) for name in named):
+            tensors = named = {name.removeprefix(prefix): values for name, values in named.items()}
     return tensors
 
 
-def _read_checkpoint(path: Path) -> Tensors:
+def _read_checkpoint(path: Path, progress: Progress) -> Tensors:
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             _check_sizes(path, [(entry.filename, entry.file_size) for entry in archive.infolist()])
     else:
         _refuse_code(path)
-    loaded = _load_weights_only(path)
-    return {name: _widened(tensor, f"{name} in {path.name}") for name, tensor in _unwrapped(loaded, path).items()}
+    tensors = _unwrapped(_load_weights_only(path), path, progress)
+    return {name: _widened(tensor, f"{name} in {path.name}") for name, tensor in tensors.items()}
 
 
 def _refuse_code(path: Path) -> None:
@@ -194,13 +211,15 @@ def _load_weights_only(path: Path) -> Any:
         raise
 
 
-def _unwrapped(loaded: Any, path: Path, *, depth: int = 0) -> dict[str, torch.Tensor]:
+def _unwrapped(loaded: Any, path: Path, progress: Progress, *, depth: int = 0) -> dict[str, torch.Tensor]:
     if isinstance(loaded, Mapping):
         tensors = {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
-        inner = [loaded[name] for name in _WRAPPERS if isinstance(loaded.get(name), Mapping)]
+        inner = [name for name in _WRAPPERS if isinstance(loaded.get(name), Mapping) and _has_tensors(loaded[name])]
         # a wrapper may hold a few tensors beside the weights
         if inner and depth < 3:
-            return _unwrapped(inner[0], path, depth=depth + 1)
+            if len(inner) > 1:
+                progress.note(f"{path.name}: {inner[0]!r} is read; left are {', '.join(map(repr, inner[1:]))}")
+            return _unwrapped(loaded[inner[0]], path, progress, depth=depth + 1)
         if tensors:
             return tensors
     keys = ", ".join(map(str, list(loaded)[:5])) if isinstance(loaded, Mapping) else type(loaded).__name__
@@ -208,6 +227,12 @@ def _unwrapped(loaded: Any, path: Path, *, depth: int = 0) -> dict[str, torch.Te
         f"reading weights: {path.name} holds no table of tensors, but {keys or 'nothing'}.",
         hint="Save the weights with torch.save(model.state_dict(), 'weights.pth').",
     )
+
+
+def _has_tensors(value: Any, depth: int = 0) -> bool:
+    if isinstance(value, Mapping):
+        return depth < 3 and any(_has_tensors(part, depth + 1) for part in value.values())
+    return isinstance(value, torch.Tensor)
 
 
 def _widened(tensor: torch.Tensor, where: str) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Kernels in npz, safetensors, JSON or a checkpoint, put onto a named architecture."""
+"""Kernels in npz, safetensors, JSON, flat files or a checkpoint, put onto a named architecture."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from importers.fidelity import IMPORT_IMAGES
 from importers.linear_ops import MapShape
 from importers.linearisation import DEFAULT, Linearisation
 from importers.planning import Review
+from importers.weights.architecture import Architecture, build_architecture
 from importers.weights.checkpoint import check_finite, read_tensors
+from importers.weights.loading import load_tensors
 from importers.weights.mapping import KernelMapping, find_mapping, read_mapping
-from importers.weights.torch_module import Architecture, build_architecture, load_tensors, write_bundle
+from importers.weights.torch_module import write_bundle
 
 __all__ = ["import_kernels", "read_kernels"]
 
@@ -34,6 +36,7 @@ def import_kernels(
     out: str | Path,
     arch: str | None = None,
     mapping: str | Path | None = None,
+    layout: Layout | None = None,
     network: str | None = None,
     input_shape: Sequence[int] | None = None,
     units: str | Sequence[str] = "auto",
@@ -50,7 +53,8 @@ def import_kernels(
     Parameters
     ----------
     path
-        ``.npz``, ``.safetensors``, ``.json`` or a torch checkpoint.
+        ``.npz``, ``.safetensors``, ``.json``, a torch checkpoint, or a flat file ``.dat`` (or a folder with one for
+        each tensor) whose shapes the mapping declares.
     out
         Where the bundle is to stand, by custom ``NAME.circuit``.
     arch
@@ -58,6 +62,9 @@ def import_kernels(
     mapping
         A mapping file (`importers.weights.mapping`) or the name of one that ships. By default the one that ships
         for `arch` and fits the names in the file, else none: then the names are the architecture's own.
+    layout
+        The order of axes of convolutions, "OIHW", "HWIO" or "OHWI" (down, up, row, column); by default the
+        mapping's, else torch's in a checkpoint, else the one that fits the architecture's shapes.
     network
         The network's id; by default the mapping's, else the architecture's name.
     input_shape
@@ -73,15 +80,16 @@ def import_kernels(
     Raises
     ------
     MappingError
-        The file and the architecture do not fit; the message names a tensor and both counts.
+        The file and the architecture do not fit; the message names a tensor and both counts. Or several orders of
+        axes fit.
     ShapeError
         A tensor has another shape than the architecture's, or the shape of the input is not known.
     CircuitGraphError
         All that `importers.import_torch` raises.
     """
-    module, chosen, made = read_kernels(path, arch=arch, mapping=mapping)
+    module, chosen, made = read_kernels(path, arch=arch, mapping=mapping, layout=layout)
     source = Path(path).name
-    options: dict[str, Any] = {"layout": chosen.layout}
+    options: dict[str, Any] = {"layout": chosen.layout, "linear_layout": chosen.linear_layout}
     if chosen.input_channels:
         options["input_channels"] = chosen.input_channels
     if chosen.flatten:
@@ -114,7 +122,7 @@ def import_kernels(
 
 
 def read_kernels(
-    path: str | Path, *, arch: str | None = None, mapping: str | Path | None = None
+    path: str | Path, *, arch: str | None = None, mapping: str | Path | None = None, layout: Layout | None = None
 ) -> tuple[nn.Module, KernelMapping, Architecture]:
     """Read the kernels of a file into a named architecture; parameters and errors are those of `import_kernels`.
 
@@ -123,13 +131,16 @@ def read_kernels(
     module
         With the kernels in it.
     mapping, architecture
-        What was followed, and the module without them.
+        What was followed, its layouts those that were found, and the module without them.
     """
-    tensors = read_tensors(path)
     source = Path(path).name
-    if mapping is not None:
-        chosen = read_mapping(mapping)
-        chosen = chosen if arch is None else chosen.model_copy(update={"architecture": arch})
+    if layout not in (None, "OIHW", "HWIO", "OHWI"):
+        raise MappingError(f"importing {source}: layout is {layout!r}; 'OIHW', 'HWIO' or 'OHWI' is wanted.")
+    given = None if mapping is None else read_mapping(mapping)
+    is_flat = is_raw(Path(path)) and (given is None or given.raw is not None or not Path(path).is_dir())
+    tensors = read_raw(path, None if given is None else given.raw) if is_flat else read_tensors(path)
+    if given is not None:
+        chosen = given if arch is None else given.model_copy(update={"architecture": arch})
     elif arch is not None:
         chosen = find_mapping(arch, tensors)
     else:
@@ -137,9 +148,13 @@ def read_kernels(
             f"importing {source}: it does not say which architecture its kernels are of.",
             hint="Name it with --arch, for example --arch squeezenet1_0, or give a --mapping.",
         )
+    own: Layout | None = "OIHW" if Path(path).suffix.lower() in CHECKPOINTS else None
+    chosen = chosen.model_copy(update={"layout": layout or chosen.layout or own})
     made = build_architecture(chosen.architecture, chosen.kwargs)
     check_finite(tensors, source)
-    return load_tensors(made, _fitted(chosen, made, tensors, source), source), chosen, made
+    fitted, how = _fitted(chosen, made, tensors, source)
+    chosen = chosen.model_copy(update={"layout": how.layout, "linear_layout": how.linear})
+    return load_tensors(made, fitted, source), chosen, made
 
 
 def _input_shape(given: Sequence[int] | None, mapping: KernelMapping, made: Architecture) -> MapShape:
@@ -154,7 +169,7 @@ def _input_shape(given: Sequence[int] | None, mapping: KernelMapping, made: Arch
 
 def _fitted(
     mapping: KernelMapping, made: Architecture, tensors: Mapping[str, NDArray[Any]], source: str
-) -> dict[str, NDArray[Any]]:
+) -> tuple[dict[str, NDArray[Any]], KernelLayout]:
     """Bring the file's arrays to the architecture's names and axes, or say which does not fit."""
     own = made.module.state_dict()
     keys = {tensor: mapping.key(tensor) for tensor in tensors}
@@ -179,16 +194,25 @@ def _fitted(
     if twice:
         same = [tensor for tensor, key in keys.items() if key == twice[0]]
         raise MappingError(f"importing {source} onto {made.name}: {' and '.join(same)} are both {twice[0]}.")
-    fitted = {keys[tensor]: mapping.fitted(keys[tensor], values) for tensor, values in tensors.items()}
-    for tensor, key in keys.items():
-        have, want = fitted[key].shape, tuple(own[key].shape)
+    shapes = {
+        tensor: (tensors[tensor].shape, tuple(own[key].shape))
+        for tensor, key in keys.items()
+        if not key.endswith("num_batches_tracked")
+    }
+    how = choose_layout(shapes, layout=mapping.layout, linear=mapping.linear_layout, source=source)
+    fitted = {keys[tensor]: mapping.fitted(keys[tensor], values, how) for tensor, values in tensors.items()}
+    for tensor, (_, want) in shapes.items():
+        have = fitted[keys[tensor]].shape
         if have != want:
+            others = [f"{other}" for other in fitting_layouts(shapes)]
             raise MappingError(
-                f"importing {source} onto {made.name}: {_difference(tensor, key, have, want)}.",
-                hint="The file may come from another architecture; name it with --arch. "
-                "Another order of axes is said in a --mapping file: layout = 'HWIO'.",
+                f"importing {source} onto {made.name}: {_difference(tensor, keys[tensor], have, want)}.",
+                hint=f"Read as {others[0]} it fits: say so with --layout {others[0][:4]}, or leave --layout and the "
+                "mapping's layout out."
+                if others
+                else "The file may come from another architecture; name it with --arch. No order of axes fits.",
             )
-    return fitted
+    return fitted, how
 
 
 def _difference(tensor: str, key: str, have: tuple[int, ...], want: tuple[int, ...]) -> str:

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-import difflib
-import importlib
-import os
-import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.errors import (
-    ArchitectureError,
-    MappingError,
-    ShapeError,
-    WeightsError,
-)
+from circuitgraph.errors import ShapeError, WeightsError
 from circuitgraph.ids import slugify
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.records import Family
@@ -34,25 +22,15 @@ from importers.gates import with_measured_gates
 from importers.linear_ops import MapShape
 from importers.linearisation import DEFAULT, Linearisation
 from importers.linearise import linearise_traced
+from importers.module_twin import unwrapped
 from importers.planning import Review
-from importers.weights.checkpoint import Tensors, check_finite, read_tensors, weights_sha256
+from importers.tracing import Tracer
+from importers.weights.architecture import Architecture, build_architecture
+from importers.weights.checkpoint import read_tensors
+from importers.weights.loading import load_tensors, state_of
+from importers.weights.tensors import weights_sha256
 
-__all__ = ["Architecture", "build_architecture", "import_torch", "load_tensors", "state_of", "write_bundle"]
-
-_ZOO_INPUT: MapShape = (3, 224, 224)
-_ZOO_INPUTS: Mapping[str, MapShape] = {"inception_v3": (3, 299, 299)}
-_SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Architecture:
-    """A module to import, before or after its weights are in it."""
-
-    module: nn.Module
-    name: str
-    short_name: str
-    input_shape: MapShape | None
-    has_weights: bool
+__all__ = ["import_torch", "write_bundle"]
 
 
 def import_torch(
@@ -74,6 +52,7 @@ def import_torch(
     review: Review | None = None,
     gate_images: NDArray[np.floating[Any]] | None = None,
     fidelity: int = IMPORT_IMAGES,
+    tracer: Tracer = "auto",
     progress: Progress = SILENT,
 ) -> Bundle:
     """Expand a torch module's weights and write them as a bundle.
@@ -81,8 +60,8 @@ def import_torch(
     Parameters
     ----------
     module
-        A module, the name of one of torchvision's, or ``package.module:factory`` (the current directory is
-        searched too). It is not changed.
+        A module, the name of one of torchvision's, ``package.module:factory`` (the current directory is
+        searched too) or ``path/to/file.py:factory``. It is not changed.
     out
         Where the bundle is to stand, by custom ``NAME.circuit``.
     network
@@ -113,6 +92,9 @@ def import_torch(
     fidelity
         On how many images of noise it is measured how well the weights predict the network
         (`importers.measure_fidelity`); 0 for no measurement.
+    tracer
+        "fx", "export", or "auto": what torch.fx cannot trace is tried with torch.export, which fixes all that
+        depends on sizes at `input_shape`. The manifest's options say which it was (``traced_by``).
 
     Returns
     -------
@@ -132,7 +114,7 @@ def import_torch(
     BundleExistsError, DiskFullError
         The bundle cannot be written.
     """
-    tensors = None if weights is None else read_tensors(weights)
+    tensors = None if weights is None else read_tensors(weights, progress=progress)
     made = build_architecture(module, kwargs or {}, tensors)
     if tensors is None and not made.has_weights:
         raise WeightsError(
@@ -165,6 +147,7 @@ def import_torch(
         review=review,
         gate_images=gate_images,
         fidelity=fidelity,
+        tracer=tracer,
         progress=progress,
     )
 
@@ -177,12 +160,19 @@ def write_bundle(
     linearisation: Linearisation = DEFAULT,
     gate_images: NDArray[np.floating[Any]] | None = None,
     fidelity: int = IMPORT_IMAGES,
+    tracer: Tracer = "auto",
+    options: Mapping[str, Any] | None = None,
     progress: Progress = SILENT,
-    **options: Any,
+    **others: Any,
 ) -> Bundle:
-    """Expand a module with its weights in it and write the bundle; `options` are those of `write_expansion`."""
+    """Expand a module with its weights in it and write the bundle; `others` are those of `write_expansion`."""
+    module = unwrapped(module)
     state = state_of(module, source)
-    traced = linearise_traced(module, input_shape)
+    traced = linearise_traced(module, input_shape, tracer=tracer)
+    said = {**(options or {}), "traced_by": traced.trace.traced_by}
+    if traced.trace.traced_by == "export":
+        progress.note(f"{source} is traced as it is for this input; its padding and branches may depend on the size")
+        said["fixed_at_input"] = list(input_shape)
     if gate_images is not None:
         linearisation = with_measured_gates(
             module, traced, linearisation, gate_images, input_shape=input_shape, progress=progress
@@ -195,37 +185,9 @@ def write_bundle(
         input_shape=input_shape,
         source=source,
         sha256=weights_sha256(state),
-        **options,
+        options=said,
+        **others,
     )
-
-
-def state_of(module: nn.Module, source: str) -> Tensors:
-    """Read a module's parameters and buffers, all finite.
-
-    Raises
-    ------
-    WeightsError
-        A tensor has no values yet.
-    NonFiniteError
-        A value is NaN or infinite.
-    """
-    state: Tensors = {}
-    for name, tensor in module.state_dict(keep_vars=True).items():
-        if not isinstance(tensor, torch.Tensor):
-            continue
-        if isinstance(tensor, (nn.UninitializedParameter, nn.parameter.UninitializedBuffer)):
-            raise WeightsError(
-                f"importing {source}: {name} has no shape yet.", hint="Run the module forward once first."
-            )
-        if name.endswith("num_batches_tracked"):
-            continue
-        if tensor.is_meta:
-            raise WeightsError(f"importing {source}: {name} has no values (it is on the meta device).")
-        own = tensor.detach().cpu()
-        wide = own.float() if own.is_floating_point() and own.dtype != torch.float64 else own
-        state[name] = wide.numpy()
-    check_finite(state, source)
-    return state
 
 
 def _input_shape(given: Sequence[int] | None, made: Architecture) -> MapShape:
@@ -244,170 +206,3 @@ def _input_shape(given: Sequence[int] | None, made: Architecture) -> MapShape:
             hint="Give it as channels x rows x columns: --input 3x32x32",
         )
     return (shape[0], shape[1], shape[2])
-
-
-def build_architecture(
-    module: nn.Module | str, kwargs: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]] | None = None
-) -> Architecture:
-    """Find or build a module.
-
-    Parameters
-    ----------
-    module
-        A module, a torchvision name, or ``package.module:factory``.
-    kwargs
-        What to call the factory with.
-    tensors
-        The weights that will be put in, which tell whether auxiliary heads are wanted.
-
-    Raises
-    ------
-    ArchitectureError
-        There is no such module, or its factory fails.
-    """
-    if isinstance(module, nn.Module):
-        name = type(module).__name__
-        return Architecture(module, f"{type(module).__module__}:{name}", name.lower(), None, has_weights=True)
-    if ":" in module:
-        factory = _find_factory(module)
-        built = _call(factory, module, kwargs)
-        return Architecture(built, module, module.rpartition(":")[2].lower(), None, has_weights=True)
-    return _from_zoo(module, kwargs, tensors)
-
-
-def _from_zoo(name: str, kwargs: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]] | None) -> Architecture:
-    from torchvision import models
-
-    known = models.list_models(module=models)
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=3)
-        said = f" Did you mean {', '.join(close)}?" if close else ""
-        raise ArchitectureError(
-            f"importing {name}: torchvision has no model of that name.{said}",
-            hint="Your own is named as PACKAGE.MODULE:FACTORY, for example mymodels.resnet:resnet20.",
-        )
-    builder = models.get_model_builder(name)
-    options: dict[str, Any] = {"weights": None, **kwargs}
-    if name in ("googlenet", "inception_v3"):
-        options.setdefault("init_weights", False)
-        # the heads that are only used in training are in some files and not in others
-        has_heads = tensors is not None and any(key.startswith(("aux", "AuxLogits")) for key in tensors)
-        options.setdefault("aux_logits", has_heads)
-    shape = _ZOO_INPUTS.get(name, _ZOO_INPUT)
-    try:
-        with torch.device("meta"):
-            built = builder(**options)
-    except Exception:
-        # some constructors compute with values; then the initial ones are made and thrown away
-        built = _call(builder, name, options)
-    return Architecture(built, name, name, shape, has_weights=False)
-
-
-def _find_factory(path: str) -> Any:
-    module_name, _, factory_name = path.partition(":")
-    if not all(part.isidentifier() for part in module_name.split(".")):
-        raise ArchitectureError(
-            f"importing {path}: {module_name!r} is not the name of a Python module.",
-            hint="Name it as PACKAGE.MODULE:FACTORY, for example mymodels.resnet:resnet20.",
-        )
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        # as `python -m` does
-        sys.path.insert(0, here)
-    try:
-        found = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:
-        missing = isinstance(error, ModuleNotFoundError) and (error.name or "") in _parents(module_name)
-        fact = "there is no such module" if missing else _first_line(error)
-        raise ArchitectureError(
-            f"importing {path}: {module_name}: {fact}.",
-            hint=f"Run the command in the folder that holds {module_name.replace('.', os.sep)}.py, or set PYTHONPATH.",
-        ) from error
-    factory = getattr(found, factory_name, None)
-    if factory is None or not callable(factory):
-        names = [name for name, value in vars(found).items() if callable(value) and not name.startswith("_")]
-        close = difflib.get_close_matches(factory_name, names, n=3)
-        said = f" Did you mean {', '.join(close)}?" if close else ""
-        raise ArchitectureError(f"importing {path}: {module_name} has no factory {factory_name!r}.{said}")
-    return factory
-
-
-def _parents(name: str) -> set[str]:
-    parts = name.split(".")
-    return {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
-
-
-def _first_line(error: BaseException) -> str:
-    words = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {words[0][:300]}" if words else type(error).__name__
-
-
-def _call(factory: Any, name: str, kwargs: Mapping[str, Any]) -> nn.Module:
-    if isinstance(factory, nn.Module):
-        return factory
-    try:
-        built = factory(**kwargs)
-    except (Exception, SystemExit) as error:
-        raise ArchitectureError(
-            f"importing {name}: its factory failed with {_first_line(error)}",
-            hint="Arguments for it are given as --kwargs '{\"classes\": 10}'.",
-        ) from error
-    if not isinstance(built, nn.Module):
-        raise ArchitectureError(
-            f"importing {name}: its factory gave {type(built).__name__}, a torch.nn.Module is wanted."
-        )
-    return built
-
-
-def load_tensors(made: Architecture, tensors: Mapping[str, NDArray[Any]], source: str) -> nn.Module:
-    """Return a copy of a module with these weights in it.
-
-    Raises
-    ------
-    MappingError
-        Tensors are missing or left over.
-    ShapeError
-        A tensor has another shape than the module's.
-    """
-    own = made.module.state_dict()
-    needed = {name for name in own if not name.endswith("num_batches_tracked")}
-    missing = sorted(needed - set(tensors))
-    extra = sorted(name for name in set(tensors) - set(own) if not name.endswith("num_batches_tracked"))
-    if missing or extra:
-        parts = [_listed(f"{len(missing)} tensors are missing", missing)] if missing else []
-        parts += [_listed(f"{len(extra)} do not belong to it", extra)] if extra else []
-        close = difflib.get_close_matches(missing[0], extra, n=1) if missing and extra else []
-        said = f" (is {close[0]} its {missing[0]}?)" if close else ""
-        raise MappingError(
-            f"importing {source} into {made.name}: {'; '.join(parts)}{said}.",
-            hint="The file is of another architecture, or of other arguments (--kwargs).",
-        )
-    for name in sorted(needed):
-        if tuple(own[name].shape) != tensors[name].shape:
-            raise ShapeError(
-                f"importing {source} into {made.name}: {name} is {_sides(tensors[name].shape)} in the file, "
-                f"{_sides(own[name].shape)} in the architecture.",
-                hint="The file is of another architecture, or of other arguments (--kwargs).",
-            )
-    check_finite({name: tensors[name] for name in sorted(needed)}, source)
-    return _with_values(made.module, {name: tensors[name] for name in needed})
-
-
-def _with_values(module: nn.Module, tensors: Mapping[str, NDArray[Any]]) -> nn.Module:
-    twin = copy.deepcopy(module)
-    values = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
-    twin.load_state_dict(values, strict=False, assign=True)
-    for name, buffer in twin.named_buffers():
-        if buffer.is_meta and name.endswith("num_batches_tracked"):
-            parent, _, last = name.rpartition(".")
-            twin.get_submodule(parent).register_buffer(last, torch.zeros((), dtype=torch.long))
-    return twin
-
-
-def _listed(what: str, names: Sequence[str]) -> str:
-    more = f", ... and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{what} ({', '.join(names[:_SHOWN])}{more})"
-
-
-def _sides(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "a single number"
