@@ -153,8 +153,10 @@ def strongest(table: pa.Table, source: NDArray[np.integer[Any]], top: int) -> ND
     return keep
 
 
-def feeds_row(part: BlockInfo, count: int, l1_share: float, squared_share: float) -> dict[str, Any]:
-    """Return what `FEEDS` says of a block."""
+def feeds_row(
+    part: BlockInfo, count: int, l1_share: float, squared_share: float, fidelity: Fidelity | None
+) -> dict[str, Any]:
+    """Return what `FEEDS` says of a block, of which the graph holds so many edges and such shares."""
     return {
         "block": part.block,
         "form": part.form,
@@ -167,6 +169,8 @@ def feeds_row(part: BlockInfo, count: int, l1_share: float, squared_share: float
         "stride_row": part.stride[0],
         "stride_col": part.stride[1],
         "approximations": list(part.approximations),
+        "ignored_activations": part.ignored_activations,
+        **fidelity_row(fidelity, part.down),
         "edge_count": part.edge_count,
         "kept_count": count,
         "l1": part.l1,
