@@ -148,7 +148,7 @@ class DirectionRows:
         relation = Relation("FEEDS")
         for part in self.shelf.blocks:
             kept = self._kept[part.block]
-            row = feeds_row(part, kept.count, kept.l1_share, kept.squared_share)
+            row = feeds_row(part, kept.count, kept.l1_share, kept.squared_share, self.bundle.fidelity)
             relation.add(part.up, part.down, **row, up_kind=part.up_kind, down_kind=part.down_kind)
         return relation
 
