@@ -149,7 +149,7 @@ class Projection:
             for channel in range(layer.unit_count):
                 inside.add(str(layer.unit(channel)), layer.uid)
         for part in self.bundle.blocks:
-            row = feeds_row(part, *self._kept[part.down].by_block[part.block])
+            row = feeds_row(part, *self._kept[part.down].by_block[part.block], self.bundle.fidelity)
             feeds.add(part.up, part.down, **row, up_kind="neuron", down_kind="neuron")
         for family in self.bundle.families:
             for member in family.members:
