@@ -274,7 +274,8 @@ RELATIONSHIPS: dict[str, Kind] = {
     "IN": Kind("a unit is in a layer, a layer in a network", {}, ends=("Unit|Layer", "Layer|Network")),
     "FEEDS": Kind(
         "one stored block of kernels between two layers: window, offset and stride in upstream cells, "
-        "what was linearised, and what the graph holds of it; cuts are those of the layer pair",
+        "what was linearised, how well the target is predicted from all its sources, and what the graph holds of it; "
+        "cuts are those of the layer pair",
         {
             "block": _INT,
             "form": _TEXT,
@@ -287,6 +288,10 @@ RELATIONSHIPS: dict[str, Kind] = {
             "stride_row": _INT,
             "stride_col": _INT,
             "approximations": _TEXTS,
+            "ignored_activations": _INT,
+            "fidelity": "double",
+            "fidelity_explained": "double",
+            "fidelity_on": _TEXT,
             "edge_count": _INT,
             "kept_count": _INT,
             "l1": "double",
