@@ -54,12 +54,19 @@ MEANINGS: dict[str, str] = {
     "edges_rule": "which edges were asked for: `all`, or the top k per target and source layer",
     "effect": "score less its median under the null; absent where there is no null",
     "excitation": "sum of the positive weights",
+    "fidelity": "correlation of the target's true activation with its linear prediction from all its sources, rectified "
+    "where it is; absent where it was not measured",
+    "fidelity_explained": "share of the variance of the target's units, each about its own mean, that the prediction "
+    "explains; negative where the means would do better",
+    "fidelity_on": "what `fidelity` was measured on, and at which positions",
     "figure_names": "names of those of `figures` that are numbers",
     "figure_values": "those numbers",
     "figures": "numbers and short texts by name, as JSON",
     "files": "files that it rests on, `SHA256 NAME`",
     "form": "`dense`, `row block`, `diagonal` (one source a target), `global` (on the mean of the map) or `spatial` "
     "(over the whole map)",
+    "ignored_activations": "how many activations are ignored between the two layers, on the way with most; absent where "
+    "that is not known",
     "importer": "what made the bundle",
     "in_norm": "root of the sum of squares of all incoming weights",
     "index": "place in topological order, 0 for the input",
@@ -212,7 +219,8 @@ EXAMPLES: dict[str, str] = {
     "RETURN c.name, a.uid, b.uid, e.sum ORDER BY c.uid, a.uid, b.uid LIMIT 5",
     "Meta": "MATCH (m:Meta) RETURN m.network, m.edge_count, m.edges_in_bundle, m.is_complete",
     "IN": "MATCH (u:Unit)-[:IN]->(l:Layer)-[:IN]->(n:Network) RETURN n.uid, l.name, count(u) ORDER BY l.name LIMIT 3",
-    "FEEDS": "MATCH (a:Layer)-[f:FEEDS]->(b:Layer) RETURN a.name, b.name, f.kh, f.kw, f.approximations LIMIT 5",
+    "FEEDS": "MATCH (a:Layer)-[f:FEEDS]->(b:Layer) "
+    "RETURN a.name, b.name, f.kh, f.kw, f.approximations, f.fidelity, f.fidelity_on LIMIT 5",
     "CONNECTS": "MATCH (u:Unit)-[e:CONNECTS]->(:Unit {uid: 'handwritten/mixed4c:41'}) "
     "RETURN u.uid, e.top, e.bottom ORDER BY e.top DESC LIMIT 5",
     "EXCITES": "MATCH (u:Unit)-[e:EXCITES]->(:Unit {uid: 'handwritten/mixed4a:31'}) "
