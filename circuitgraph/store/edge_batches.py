@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from circuitgraph.bundle.blocks import BlockInfo
 from circuitgraph.errors import SettingsError
 from circuitgraph.kernels import SCALARS
+from circuitgraph.records import Fidelity
+from circuitgraph.store.fidelity import fidelity_row
 
 __all__ = [
     "ALL_EDGES_LIMIT",
