@@ -25,6 +25,7 @@ from circuitgraph.store.change_directions import (
 from circuitgraph.store.circuits import bind_circuits, list_circuits
 from circuitgraph.store.claim_binding import bind_claims
 from circuitgraph.store.claims import claim_count
+from circuitgraph.store.fidelity import refresh_fidelity
 from circuitgraph.store.lock import one_at_a_time
 from circuitgraph.store.motifs import bind_motifs, count_motifs, drop_motifs, list_motifs
 from circuitgraph.store.projection import Projection
@@ -123,6 +124,10 @@ def _load(
     _finish_bulk(store, progress)
     present = {meta["network"]: meta for meta in store.networks()}
     wanted = [p for p in projections if not _is_there(present.get(p.bundle.network), p)]
+    for projection in projections:
+        # measured again since, which leaves a bundle's hash as it was
+        if projection not in wanted and refresh_fidelity(store, projection.bundle):
+            progress.note(f"{projection.bundle.network}: how well its weights predict was brought up to date")
     changed = [p for p in wanted if way != "bulk" and only_directions_differ(present.get(p.bundle.network), p)]
     for projection in changed:
         if store.server is not None:
