@@ -23,6 +23,7 @@ from circuitgraph.ids import find_unit_ids
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.settings import Settings, read_settings
 from circuitgraph.store.explain import check_plan, check_text
+from circuitgraph.store.fidelity import edge_notes
 from circuitgraph.store.result import Result
 
 try:
@@ -277,7 +278,8 @@ class Store:
                 rows.append({name: _plain(record[name]) for name in columns})
             answer.consume()
         seconds = time.monotonic() - began
-        notes = [*unknown, *([] if rows else self._absent_units(cypher, values)), *self._notes()]
+        about = edge_notes(self, cypher, values, rows) if rows else self._absent_units(cypher, values)
+        notes = [*unknown, *about, *self._notes()]
         return Result(cypher, values, columns, rows, limit, is_cut, notes, seconds)
 
     def networks(self) -> list[dict[str, Any]]:
