@@ -39,7 +39,8 @@ def convolve(
     taps = (height, width)
     if paths.kind != "sliding" and (taps != (1, 1) or pad != (0, 0)):
         raise UnsupportedOperationError("a convolution wider than 1x1 follows a global pool or a linear layer")
-    step = times(paths.stride, dilation)
+    # weights on a whole map have no stride, and one cell
+    step = times(paths.stride, dilation) if paths.kind == "sliding" else (1, 1)
     if groups > 1 and weight.shape[1] == 1:
         pieces = [_depthwise(piece, weight, paths, step, pad) for piece in paths.pieces]
         return paths.with_pieces(pieces, rows=down, stride=times(paths.stride, stride))
