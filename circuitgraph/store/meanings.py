@@ -54,8 +54,8 @@ MEANINGS: dict[str, str] = {
     "edges_rule": "which edges were asked for: `all`, or the top k per target and source layer",
     "effect": "score less its median under the null; absent where there is no null",
     "excitation": "sum of the positive weights",
-    "fidelity": "correlation of the target's true activation with its linear prediction from all its sources, rectified "
-    "where it is; absent where it was not measured",
+    "fidelity": "correlation of the target's true activation with its linear prediction from all its sources, "
+    "rectified where it is; absent where it was not measured",
     "fidelity_explained": "share of the variance of the target's units, each about its own mean, that the prediction "
     "explains; negative where the means would do better",
     "fidelity_on": "what `fidelity` was measured on, and at which positions",
@@ -65,8 +65,8 @@ MEANINGS: dict[str, str] = {
     "files": "files that it rests on, `SHA256 NAME`",
     "form": "`dense`, `row block`, `diagonal` (one source a target), `global` (on the mean of the map) or `spatial` "
     "(over the whole map)",
-    "ignored_activations": "how many activations are ignored between the two layers, on the way with most; absent where "
-    "that is not known",
+    "ignored_activations": "how many activations are ignored between the two layers, on the way with most; absent "
+    "where that is not known",
     "importer": "what made the bundle",
     "in_norm": "root of the sum of squares of all incoming weights",
     "index": "place in topological order, 0 for the input",
