@@ -19,6 +19,20 @@ __all__ = ["edge_notes", "fidelity_row", "refresh_fidelity"]
 _EDGES = re.compile(r"\b(CONNECTS|EXCITES|INHIBITS|MIXES)\b")
 _ROWS = 200
 _PAIRS = 5
+# a property by its name in brackets, since the server warns of names that nothing in the graph has
+_PAIRS_BETWEEN = (
+    "CYPHER 5 MATCH (a:Layer)-[f:FEEDS]->(b:Layer) WHERE a.uid IN $layers AND b.uid IN $layers "
+    "AND (size(f.approximations) > 0 OR f['ignored_activations'] > 0) MATCH (n:Network {uid: b.network}) "
+    "WITH a, b, n, collect(f) AS blocks "
+    "RETURN a.uid AS up, b.uid AS down, n.approximations AS words, [f IN blocks | f.approximations] AS tokens, "
+    "[f IN blocks | f['ignored_activations']] AS ignored, head(blocks)['fidelity'] AS correlation, "
+    "head(blocks)['fidelity_on'] AS measured_on ORDER BY a.index, b.index"
+)
+_PREDICTED = (
+    "CYPHER 5 MATCH (:Layer)-[f:FEEDS]->(b:Layer {network: $network}) "
+    "RETURN DISTINCT b.uid AS uid, f['fidelity'] AS fidelity, f['fidelity_explained'] AS fidelity_explained, "
+    "f['fidelity_on'] AS fidelity_on"
+)
 
 
 def fidelity_row(fidelity: Fidelity | None, layer: str) -> dict[str, Any]:
@@ -32,12 +46,7 @@ def fidelity_row(fidelity: Fidelity | None, layer: str) -> dict[str, Any]:
 def refresh_fidelity(store: Store, bundle: Bundle) -> bool:
     """Bring the fidelity of a network that is in the graph up to date with its bundle; whether it had changed."""
     wanted = {layer.uid: fidelity_row(bundle.fidelity, layer.uid) for layer in bundle.layers[1:]}
-    there = store.run(
-        "CYPHER 5 MATCH (:Layer)-[f:FEEDS]->(b:Layer {network: $network}) "
-        "RETURN DISTINCT b.uid AS uid, f.fidelity AS fidelity, f.fidelity_explained AS fidelity_explained, "
-        "f.fidelity_on AS fidelity_on",
-        network=bundle.network,
-    )
+    there = store.run(_PREDICTED, network=bundle.network)
     changed = {
         row["uid"] for row in there if {name: row[name] for name in row if name != "uid"} != wanted.get(row["uid"])
     }
@@ -62,23 +71,14 @@ def edge_notes(store: Store, cypher: str, values: Mapping[str, Any], rows: Seque
     )
     if not layers:
         return []
-    found = store.run(
-        "CYPHER 5 MATCH (a:Layer)-[f:FEEDS]->(b:Layer) WHERE a.uid IN $layers AND b.uid IN $layers "
-        "AND (size(f.approximations) > 0 OR f.ignored_activations > 0) "
-        "MATCH (n:Network {uid: b.network}) "
-        "WITH a, b, n, collect(f) AS all, a.index AS first, b.index AS second "
-        "RETURN a.uid AS up, b.uid AS down, n.approximations AS words, "
-        "[f IN all | f.approximations] AS tokens, reduce(m = 0, f IN all | "
-        "CASE WHEN f.ignored_activations > m THEN f.ignored_activations ELSE m END) AS ignored, "
-        "head(all).fidelity AS correlation, head(all).fidelity_on AS measured_on ORDER BY first, second",
-        layers=layers,
-    )
+    found = store.run(_PAIRS_BETWEEN, layers=layers)
     notes = []
     for row in found[:_PAIRS]:
         tokens = dict.fromkeys(token for each in row["tokens"] for token in each or ())
         said = [next((w for w in row["words"] or () if w.startswith(f"{token}:")), token) for token in tokens]
+        ignored = max((count for count in row["ignored"] if count is not None), default=None)
         fidelity = correlation_in_words(row["correlation"], row["measured_on"] or "")
-        notes.append(pair_note(row["up"], row["down"], words=said, ignored=row["ignored"], fidelity=fidelity))
+        notes.append(pair_note(row["up"], row["down"], words=said, ignored=ignored, fidelity=fidelity))
     if len(found) > _PAIRS:
         notes.append(f"... and {len(found) - _PAIRS} more pairs of layers; `FEEDS` says it of each.")
     return notes
