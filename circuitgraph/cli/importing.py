@@ -187,10 +187,17 @@ def import_() -> None:
     callback=_json_object,
     help="Arguments of the factory as JSON, as in '{\"num_classes\": 10}'.",
 )
+@click.option(
+    "--tracer",
+    type=click.Choice(["auto", "fx", "export"]),
+    default="auto",
+    show_default=True,
+    help="How the module is followed: torch.fx, or torch.export, which fixes what depends on sizes at --input.",
+)
 @_FIDELITY
 @_expansion_options
 def torch_(module: str, network: str | None, out: Path | None, **options: Any) -> None:
-    """Import MODULE: a name of torchvision's zoo, or package.module:factory of your own."""
+    """Import MODULE: a name of torchvision's zoo, or package.module:factory or FILE.py:factory of your own."""
     from importers import import_torch
 
     network = network or _last_name(module)
