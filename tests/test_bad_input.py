@@ -219,6 +219,12 @@ WEIGHTS: dict[str, tuple[str, Callable[[], bytes], tuple[str, ...]]] = {
     "an empty npz": ("w.npz", lambda: zipped(np.savez), ("w.npz", "holds no tensors")),
     "a text called .pth": ("w.pth", lambda: b"hello, I am weights\n", ("w.pth", "not a .pth file")),
     "a text called .npz": ("w.npz", lambda: b"hello", ("w.npz", "not a .npz file")),
+    "a web page called .pth": ("w.pth", lambda: b"<!DOCTYPE html>\n<html>sign in</html>", ("w.pth", "web page")),
+    "a git LFS pointer": (
+        "w.safetensors",
+        lambda: b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 46830571\n",
+        ("w.safetensors", "git LFS pointer", "46,830,571 bytes"),
+    ),
     "an unknown ending": ("w.docx", lambda: b"hello", ("w.docx", "ends in .docx")),
     "code in a checkpoint": ("w.pth", lambda: saved({"a": RunsCode()}), ("w.pth", "posix.system", "nothing was run")),
     "code in a bare pickle": ("w.pth", lambda: pickle.dumps(RunsCode(), 4), ("posix.system", "nothing was run")),
@@ -245,7 +251,7 @@ WEIGHTS: dict[str, tuple[str, Callable[[], bytes], tuple[str, ...]]] = {
         lambda: saved({**state(), "0.weight": torch.zeros(4, 3, 5, 5)}),
         ("0.weight is 4x3x5x5 in the file, 4x3x3x3",),
     ),
-    "module. on some names": ("w.pth", lambda: saved(prefixed(3)), ("3 tensors are missing", "module.0.bias")),
+    "module. on some names": ("w.pth", lambda: saved(prefixed(3)), ("3 of 8 tensors are missing", "module.0.bias")),
     "NaN": (
         "w.pth",
         lambda: with_value("2.weight", (1, 2, 0, 1), float("nan")),

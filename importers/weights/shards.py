@@ -27,7 +27,7 @@ def check_stand_in(path: Path) -> None:
     with path.open("rb") as stream:
         start = stream.read(1024)
     if not start:
-        raise WeightsError(f"reading weights: {path.name} is empty.", hint="Fetch it again.")
+        raise WeightsError(f"reading weights: {path.name} is empty (0 bytes).", hint="Fetch it again.")
     if start.startswith(b"version https://git-lfs.github.com/spec"):
         meant = re.search(rb"size (\d+)", start)
         words = f" of the {int(meant[1]):,} bytes that are meant" if meant else ""
