@@ -15,7 +15,7 @@ from circuitgraph.errors import BlockTooLargeError, CircuitGraphError
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.records import Family, Fidelity, NetworkInfo
 from importers.expand import MAX_BLOCK_BYTES, Expansion
-from importers.linear_ops import LinearGraph, MapShape
+from importers.linear_ops import NOTHING_ADMITS_IT, LinearGraph, MapShape
 from importers.linearisation import DEFAULT, Linearisation
 from importers.planning import ExpansionPlan, Review, in_words, plan_expansion
 
@@ -145,7 +145,9 @@ def write_expansion(
 def _accept(plan: ExpansionPlan, *, skip_refused: bool, progress: Progress) -> None:
     """Raise what was refused, or say how much of it is left out; then say what the rest takes."""
     if plan.is_refused(skip_refused=skip_refused):
-        first, others = plan.errors[0], len(plan.errors) - 1
+        # what no option admits is not told last, after one option was tried after the other
+        first = next((error for error in plan.errors if NOTHING_ADMITS_IT in str(error)), plan.errors[0])
+        others = len(plan.errors) - 1
         if others:
             first.add_note(f"{others} more layers cannot be expanded.")
         raise first

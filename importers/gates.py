@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,13 +16,34 @@ from torch import fx, nn
 
 from circuitgraph.errors import NonFiniteError, ShapeError, WeightsError
 from circuitgraph.progress import SILENT, Progress
-from importers.images import normalise
+from importers.images import normalise, read_images
 from importers.linear_ops import Gate, MapShape
 from importers.linearisation import GateMeans, Linearisation
 from importers.linearise import LinearTrace, linearise_traced
 from importers.operation_graph import runnable
 
-__all__ = ["measure_gates", "with_measured_gates"]
+__all__ = ["GateImages", "GateInput", "measure_gates", "with_measured_gates"]
+
+
+@dataclass(frozen=True)
+class GateImages:
+    """Images to measure gates on, and how the network is used to them.
+
+    Parameters
+    ----------
+    images
+        (image, channel, row, col), or what `importers.images.read_images` reads.
+    mean, std
+        Taken from, and divided out of, each channel (`importers.images.normalise`).
+    """
+
+    images: NDArray[np.floating[Any]] | str | Path
+    mean: Sequence[float] = ()
+    std: Sequence[float] = ()
+
+
+GateInput = GateImages | NDArray[np.floating[Any]] | str | Path
+"""Images, or where they are."""
 
 
 def measure_gates(
@@ -70,7 +93,7 @@ def with_measured_gates(
     module: nn.Module,
     traced: LinearTrace,
     linearisation: Linearisation,
-    images: NDArray[np.floating[Any]],
+    images: GateInput,
     *,
     input_shape: MapShape,
     progress: Progress = SILENT,
@@ -79,6 +102,8 @@ def with_measured_gates(
 
     Raises
     ------
+    MissingFileError
+        There are no such images.
     WeightsError
         Constants for the gates are given already.
     ShapeError
@@ -88,14 +113,17 @@ def with_measured_gates(
         raise WeightsError(
             "measuring gates: constants for them are given already.", hint="Give either a gate or images to measure it."
         )
-    used = _checked(images)
+    given = images if isinstance(images, GateImages) else GateImages(images)
+    read = read_images(given.images, input_shape) if isinstance(given.images, (str, Path)) else given.images
+    used = normalise(_checked(read), mean=given.mean, std=given.std)
     if used.shape[1:] != input_shape:
         raise ShapeError(
             f"measuring gates: the images are {'x'.join(map(str, used.shape[1:]))}, "
             f"the input is {'x'.join(map(str, input_shape))}.",
             hint="Bring the images to the shape of the network's input.",
         )
-    return dataclasses.replace(linearisation, gate=_means(module, traced, used, {}, progress))
+    record = {"mean": list(given.mean), "std": list(given.std)}
+    return dataclasses.replace(linearisation, gate=_means(module, traced, used, record, progress))
 
 
 def _checked(images: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

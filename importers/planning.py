@@ -250,6 +250,18 @@ def in_words(token: str) -> str:
         "max_pool=centre": "max pools are taken as the middle cell of their window",
         "border": "terms at the border are dropped before a global pool",
     }
-    if token.startswith("ceiling="):
-        return f"{token}: the ceiling of a bounded ReLU is ignored"
-    return f"{token}: {known[token]}" if token in known else token
+    words = known.get(token)
+    kind, _, value = token.partition("=")
+    if kind == "ceiling":
+        words = "the ceiling of a bounded ReLU is ignored"
+    elif kind == "gate":
+        taken = {
+            "mean": "their mean over images, one a channel",
+            "by-channel": "constants that were given, one a channel",
+        }
+        words = f"gates are taken as {taken.get(value, value)}"
+    elif kind == "norm_gain":
+        words = f"what a norm multiplies by at each position is taken as {value} everywhere"
+    elif value == "identity":
+        words = f"{kind} is taken at slope 1, as it is far above zero"
+    return f"{token}: {words}" if words else token

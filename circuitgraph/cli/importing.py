@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import fidelity_summary
+from circuitgraph.cli.linearising import linearisation_options, said_warnings, take_linearisation
 from circuitgraph.cli.options import format_option, quiet_option
 from circuitgraph.cli.output import say, show_progress, show_rows, show_tables
 from circuitgraph.ids import slugify
@@ -63,13 +64,6 @@ _UNITS = click.option(
     show_default=True,
     help="Layers of units: auto, activations, or module paths with commas between them.",
 )
-_MAX_POOL = click.option(
-    "--max-pool",
-    type=click.Choice(["avg", "centre"]),
-    default="avg",
-    show_default=True,
-    help="What a max pool is linearised to.",
-)
 _MAX_BLOCK = click.option(
     "--max-block",
     metavar="SIZE",
@@ -104,7 +98,18 @@ _DRY_RUN = click.option(
 def _expansion_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add what all importers of networks share; `_run` takes it."""
     for option in reversed(
-        (_NETWORK, _OUT, _UNITS, _MAX_POOL, _MAX_BLOCK, _SKIP_REFUSED, _REPLACE, _DRY_RUN, quiet_option, format_option)
+        (
+            _NETWORK,
+            _OUT,
+            _UNITS,
+            linearisation_options,
+            _MAX_BLOCK,
+            _SKIP_REFUSED,
+            _REPLACE,
+            _DRY_RUN,
+            quiet_option,
+            format_option,
+        )
     ):
         command = option(command)
     return command
@@ -114,7 +119,6 @@ def _run(
     importer: Callable[..., Bundle],
     *arguments: Any,
     out: Path,
-    max_pool: Literal["avg", "centre"],
     max_block: int,
     skip_refused: bool,
     dry_run: bool,
@@ -123,23 +127,26 @@ def _run(
     **options: Any,
 ) -> None:
     """Call an importer, or show its plan, and say what came of it."""
-    from importers import Linearisation, plan_import
+    from importers import plan_import
 
+    take_linearisation(importer, options)
     options |= {
         "out": out,
-        "linearisation": Linearisation(max_pool=max_pool),
         "max_block_bytes": max_block,
         "skip_refused": skip_refused,
         "progress": show_progress(quiet=quiet),
     }
     if dry_run:
-        plan = plan_import(importer, *arguments, **options)
+        with said_warnings():
+            plan = plan_import(importer, *arguments, **options)
         about = {"network": plan.network, "bytes": plan.bytes, "layers": len(plan.layers), "units": plan.units}
         show_tables(plan.describe(), form, name="plan", about=about)
         if plan.is_refused(skip_refused=skip_refused):
             raise SystemExit(1)
         return
-    _report(importer(*arguments, **options), form)
+    with said_warnings():
+        bundle = importer(*arguments, **options)
+    _report(bundle, form)
 
 
 def _last_name(dotted: str) -> str:
@@ -209,6 +216,11 @@ def torch_(module: str, network: str | None, out: Path | None, **options: Any) -
 @click.option("--arch", help="Architecture: a name of torchvision's zoo, or package.module:factory. [the mapping's]")
 @click.option("--mapping", help="A mapping file (TOML), or the name of one that ships. [found by --arch]")
 @click.option(
+    "--layout",
+    type=click.Choice(["OIHW", "HWIO", "OHWI"]),
+    help="Axes of the file's convolutions: O down, I up, H row, W column. [the mapping's, or read off the shapes]",
+)
+@click.option(
     "--input",
     "input_shape",
     metavar="CxHxW",
@@ -218,7 +230,7 @@ def torch_(module: str, network: str | None, out: Path | None, **options: Any) -
 @_FIDELITY
 @_expansion_options
 def kernels(file: Path, arch: str | None, network: str | None, out: Path | None, **options: Any) -> None:
-    """Import FILE (npz, safetensors, JSON) onto a named architecture, through a mapping of names."""
+    """Import FILE (npz, safetensors, JSON, flat .dat) onto a named architecture, through a mapping of names."""
     from importers import import_kernels
 
     out = out or Path(f"{network or _last_name(arch or file.stem)}.circuit")

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from circuitgraph.bundle import Bundle
@@ -18,7 +16,7 @@ from circuitgraph.records import Family
 from importers.bundling import write_expansion
 from importers.expand import MAX_BLOCK_BYTES
 from importers.fidelity import IMPORT_IMAGES, measure_at_import
-from importers.gates import with_measured_gates
+from importers.gates import GateInput, with_measured_gates
 from importers.linear_ops import MapShape
 from importers.linearisation import DEFAULT, Linearisation
 from importers.linearise import linearise_traced
@@ -50,7 +48,7 @@ def import_torch(
     replace: bool = False,
     skip_refused: bool = False,
     review: Review | None = None,
-    gate_images: NDArray[np.floating[Any]] | None = None,
+    gate_images: GateInput | None = None,
     fidelity: int = IMPORT_IMAGES,
     tracer: Tracer = "auto",
     progress: Progress = SILENT,
@@ -87,8 +85,7 @@ def import_torch(
     review
         Shown the plan before anything is computed or written (`importers.planning`).
     gate_images
-        (image, channel, row, col), on which the mean of each gate is measured, to be taken in its place
-        (`importers.measure_gates`).
+        Images on which the mean of each gate is measured, to be taken in its place (`importers.gates`).
     fidelity
         On how many images of noise it is measured how well the weights predict the network
         (`importers.measure_fidelity`); 0 for no measurement.
@@ -158,7 +155,7 @@ def write_bundle(
     input_shape: MapShape,
     source: str,
     linearisation: Linearisation = DEFAULT,
-    gate_images: NDArray[np.floating[Any]] | None = None,
+    gate_images: GateInput | None = None,
     fidelity: int = IMPORT_IMAGES,
     tracer: Tracer = "auto",
     options: Mapping[str, Any] | None = None,
