@@ -95,7 +95,7 @@ def _network(
 ) -> nn.Module:
     name = module or bundle.info.architecture
     if bundle.info.importer == "kernels" and weights is not None:
-        return read_kernels(weights, arch=name, mapping=mapping)[0]
+        return read_kernels(weights, arch=name, mapping=mapping, layout=bundle.info.options.get("layout"))[0]
     tensors = None if weights is None else read_tensors(weights)
     made = build_architecture(name, kwargs or bundle.info.options.get("kwargs") or {}, tensors)
     if tensors is not None:

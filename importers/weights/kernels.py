@@ -16,18 +16,23 @@ from circuitgraph.ids import slugify
 from circuitgraph.progress import SILENT, Progress
 from importers.expand import MAX_BLOCK_BYTES
 from importers.fidelity import IMPORT_IMAGES
+from importers.gates import GateInput
 from importers.linear_ops import MapShape
 from importers.linearisation import DEFAULT, Linearisation
 from importers.planning import Review
 from importers.weights.architecture import Architecture, build_architecture
-from importers.weights.checkpoint import check_finite, read_tensors
+from importers.weights.checkpoint import read_tensors
+from importers.weights.layouts import KernelLayout, Layout, choose_layout, fitting_layouts
 from importers.weights.loading import load_tensors
 from importers.weights.mapping import KernelMapping, find_mapping, read_mapping
+from importers.weights.raw import read_raw
+from importers.weights.tensors import check_finite
 from importers.weights.torch_module import write_bundle
 
 __all__ = ["import_kernels", "read_kernels"]
 
 _SHOWN = 5
+_TORCHS_OWN = (".pth", ".pt", ".th", ".ckpt", ".bin", ".tar")
 
 
 def import_kernels(
@@ -45,6 +50,7 @@ def import_kernels(
     replace: bool = False,
     skip_refused: bool = False,
     review: Review | None = None,
+    gate_images: GateInput | None = None,
     fidelity: int = IMPORT_IMAGES,
     progress: Progress = SILENT,
 ) -> Bundle:
@@ -69,7 +75,7 @@ def import_kernels(
         The network's id; by default the mapping's, else the architecture's name.
     input_shape
         (channel, row, col); by default the mapping's, else the architecture's.
-    units, linearisation, max_block_bytes, replace, skip_refused, review, fidelity
+    units, linearisation, max_block_bytes, replace, skip_refused, review, gate_images, fidelity
         As for `importers.import_torch`.
 
     Returns
@@ -116,6 +122,7 @@ def import_kernels(
         replace=replace,
         skip_refused=skip_refused,
         review=review,
+        gate_images=gate_images,
         fidelity=fidelity,
         progress=progress,
     )
@@ -137,8 +144,9 @@ def read_kernels(
     if layout not in (None, "OIHW", "HWIO", "OHWI"):
         raise MappingError(f"importing {source}: layout is {layout!r}; 'OIHW', 'HWIO' or 'OHWI' is wanted.")
     given = None if mapping is None else read_mapping(mapping)
-    is_flat = is_raw(Path(path)) and (given is None or given.raw is not None or not Path(path).is_dir())
-    tensors = read_raw(path, None if given is None else given.raw) if is_flat else read_tensors(path)
+    raw = None if given is None else given.raw
+    is_flat = raw is not None or Path(path).suffix.lower() == ".dat"
+    tensors = read_raw(path, raw) if is_flat else read_tensors(path)
     if given is not None:
         chosen = given if arch is None else given.model_copy(update={"architecture": arch})
     elif arch is not None:
@@ -148,7 +156,7 @@ def read_kernels(
             f"importing {source}: it does not say which architecture its kernels are of.",
             hint="Name it with --arch, for example --arch squeezenet1_0, or give a --mapping.",
         )
-    own: Layout | None = "OIHW" if Path(path).suffix.lower() in CHECKPOINTS else None
+    own: Layout | None = "OIHW" if Path(path).suffix.lower() in _TORCHS_OWN else None
     chosen = chosen.model_copy(update={"layout": layout or chosen.layout or own})
     made = build_architecture(chosen.architecture, chosen.kwargs)
     check_finite(tensors, source)
@@ -203,15 +211,20 @@ def _fitted(
     fitted = {keys[tensor]: mapping.fitted(keys[tensor], values, how) for tensor, values in tensors.items()}
     for tensor, (_, want) in shapes.items():
         have = fitted[keys[tensor]].shape
-        if have != want:
-            others = [f"{other}" for other in fitting_layouts(shapes)]
+        if have == want:
+            continue
+        others = fitting_layouts(shapes)
+        if others:
+            file = "x".join(map(str, tensors[tensor].shape))
             raise MappingError(
-                f"importing {source} onto {made.name}: {_difference(tensor, keys[tensor], have, want)}.",
-                hint=f"Read as {others[0]} it fits: say so with --layout {others[0][:4]}, or leave --layout and the "
-                "mapping's layout out."
-                if others
-                else "The file may come from another architecture; name it with --arch. No order of axes fits.",
+                f"importing {source} onto {made.name}: {tensor} is {file}, which read as {how} is "
+                f"{'x'.join(map(str, have))}, but {keys[tensor]} is {'x'.join(map(str, want))}.",
+                hint=f"Read as {others[0]} it fits: say --layout {others[0].layout}, or declare no layout.",
             )
+        raise MappingError(
+            f"importing {source} onto {made.name}: {_difference(tensor, keys[tensor], have, want)}.",
+            hint="The file may come from another architecture; name it with --arch. No order of axes fits.",
+        )
     return fitted, how
 
 

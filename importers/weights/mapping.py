@@ -5,7 +5,8 @@
     architecture = "squeezenet1_0"       # torchvision's name, or package.module:factory
     network = "squeezenet1_0"            # the id it gets unless told otherwise
     input_shape = [3, 224, 224]
-    layout = "OIHW"                      # or HWIO, OHWI: the axes of convolutions; linear layers are OI or IO alike
+    layout = "OIHW"                      # or HWIO, OHWI: the axes of convolutions; by default read off the shapes
+    linear_layout = "OI"                 # or IO; by default IO with HWIO, else OI, unless only the other fits
     input_channels = "BGR"               # in words, recorded; no weight is moved
     input_std = 60                       # standard deviation of the inputs it was trained on, for noise to try it with
     [kwargs]                             # what to call the factory with
@@ -19,6 +20,10 @@
     "fc.weight" = { order = "HWC", map = [10, 4, 4] }  # how the map was flattened, its shape (channel, row, col)
     [layers]
     fire2 = "features.3"                 # name to give -> module path
+    [raw]                                # of flat files (.dat): little-endian numbers, tensor after tensor
+    dtype = "float32"                    # or float64
+    skip = 0                             # bytes before the first tensor
+    shapes = { "conv1.kernel" = [7, 7, 3, 64], "conv1.b" = [64] }
 """
 
 from __future__ import annotations
@@ -34,6 +39,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from circuitgraph.errors import MappingError, MissingFileError
+from importers.weights.layouts import KernelLayout, Layout, LinearLayout, in_our_order
+from importers.weights.raw import RawTensors
 
 __all__ = ["KernelMapping", "find_mapping", "read_mapping", "shipped_mappings"]
 
@@ -46,7 +53,7 @@ class _Flattened(BaseModel):
 
 
 class KernelMapping(BaseModel):
-    """What a mapping file says; without one, names and layout are the architecture's own."""
+    """What a mapping file says; without one, names are the architecture's own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -55,7 +62,8 @@ class KernelMapping(BaseModel):
     title: str = ""
     reference: str = ""
     input_shape: tuple[int, int, int] | None = None
-    layout: Literal["OIHW", "HWIO", "OHWI"] = "OIHW"
+    layout: Layout | None = None
+    linear_layout: LinearLayout | None = None
     input_channels: str = ""
     input_std: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     kwargs: Mapping[str, Any] = {}
@@ -64,6 +72,7 @@ class KernelMapping(BaseModel):
     tensors: Mapping[str, str] = {}
     flatten: Mapping[str, _Flattened] = {}
     layers: Mapping[str, str] = {}
+    raw: RawTensors | None = None
 
     def key(self, tensor: str) -> str:
         """Return the architecture's name of a tensor of the file."""
@@ -80,23 +89,19 @@ class KernelMapping(BaseModel):
             rest = f"{inner}{dot}{self.parameters.get(last, last)}"
         return f"{self.modules[start]}.{rest}" if start else rest
 
-    def fitted(self, key: str, values: NDArray[Any]) -> NDArray[Any]:
+    def fitted(self, key: str, values: NDArray[Any], how: KernelLayout) -> NDArray[Any]:
         """Turn an array of the file's layout into (down, up, row, col) or (down, up)."""
-        if values.ndim == 4:
-            axes = {"OIHW": (0, 1, 2, 3), "HWIO": (3, 2, 0, 1), "OHWI": (0, 3, 1, 2)}[self.layout]
-            return np.ascontiguousarray(values.transpose(axes))
-        if values.ndim == 2 and self.layout == "HWIO":
-            values = values.T
+        values = in_our_order(values, how)
         if values.ndim == 2 and key in self.flatten:
-            how = self.flatten[key]
-            channels, rows, cols = how.map
+            flat = self.flatten[key]
+            channels, rows, cols = flat.map
             if values.shape[1] != channels * rows * cols:
                 raise MappingError(
                     f"mapping {key}: it takes {values.shape[1]} inputs, but a flattened map of "
                     f"{channels}x{rows}x{cols} has {channels * rows * cols}.",
                     hint="Mend its entry in the mapping's [flatten].",
                 )
-            if how.order == "HWC":
+            if flat.order == "HWC":
                 values = values.reshape(-1, rows, cols, channels).transpose(0, 3, 1, 2).reshape(len(values), -1)
         return np.ascontiguousarray(values)
 
