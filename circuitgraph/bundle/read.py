@@ -18,12 +18,14 @@ from typing import Any, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from circuitgraph.bundle import format as fmt
 from circuitgraph.bundle.blocks import BlockInfo, common_window, read_blocks
 from circuitgraph.bundle.directions import Directions
+from circuitgraph.bundle.partial import finish_swap
 from circuitgraph.errors import (
     BundleCorruptError,
     BundleError,
@@ -42,6 +44,7 @@ from circuitgraph.records import Family, Fidelity, Form, Layer, NetworkInfo, Ref
 __all__ = ["Block", "BlockInfo", "Bundle", "check_channel"]
 
 _AGAIN = "Import the network again."
+_PATIENCE_S = 10
 _CHANNEL = re.compile("0|[1-9][0-9]{0,8}")
 
 
@@ -463,8 +466,25 @@ def check_channel(unit: UnitId, layer: Layer) -> UnitId:
     return unit
 
 
+def _put_back(path: Path) -> None:
+    """Put a bundle back that a change killed at its very last step had moved aside."""
+    lock = FileLock(path.with_name(path.name + ".lock"), timeout=_PATIENCE_S)
+    try:
+        with lock:
+            # who holds the lock and is still at it has put the new one there meanwhile
+            finish_swap(path)
+            Path(lock.lock_file).unlink(missing_ok=True)
+    except (Timeout, OSError) as error:
+        raise BundleError(
+            f"opening {path}: a change of it was interrupted, and it cannot be put back ({error}).",
+            hint=f"Rename {path.name}.old to {path.name}.",
+        ) from error
+
+
 def _read_manifest(path: Path) -> fmt.Manifest:
     file = path / fmt.MANIFEST
+    if not path.exists() and path.name and path.with_name(path.name + ".old").exists():
+        _put_back(path)
     if not path.exists():
         raise MissingFileError(f"opening {path}: there is no such bundle.", hint="Make one with `circuitgraph import`.")
     if not path.is_dir():
