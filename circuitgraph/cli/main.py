@@ -34,6 +34,7 @@ _COMMANDS = {
     "motifs": ("circuitgraph.cli.motifs", "motifs"),
     "query": ("circuitgraph.cli.query", "query"),
     "server": ("circuitgraph.cli.server", "server"),
+    "sql": ("circuitgraph.cli.sql", "sql"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
+from circuitgraph.result import Result
 from circuitgraph.store.neo4j import Store
-from circuitgraph.store.result import Result
 
 __all__ = ["Result", "Store"]

@@ -21,10 +21,10 @@ from circuitgraph.errors import (
 )
 from circuitgraph.ids import find_unit_ids
 from circuitgraph.progress import SILENT, Progress
+from circuitgraph.result import Result
 from circuitgraph.settings import Settings, read_settings
 from circuitgraph.store.explain import check_plan, check_text
 from circuitgraph.store.fidelity import edge_notes
-from circuitgraph.store.result import Result
 
 try:
     import neo4j

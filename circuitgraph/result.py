@@ -1,4 +1,4 @@
-"""What a query gives back."""
+"""What a query gives back, in Cypher of the store or in SQL over bundles."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ class Result:
 
     Attributes
     ----------
+    text, parameters
+        What was asked.
     columns
         Names of the columns, in order.
     rows
@@ -30,7 +32,7 @@ class Result:
         From sending the query to the last row.
     """
 
-    cypher: str
+    text: str
     parameters: Mapping[str, Any]
     columns: Sequence[str]
     rows: Sequence[dict[str, Any]]
