@@ -149,12 +149,12 @@ def _accept(plan: ExpansionPlan, *, skip_refused: bool, progress: Progress) -> N
         first = next((error for error in plan.errors if NOTHING_ADMITS_IT in str(error)), plan.errors[0])
         others = len(plan.errors) - 1
         if others:
-            first.add_note(f"{others} more layers cannot be expanded.")
+            first.add_note(f"Layers that cannot be expanded either: {others}.")
         raise first
     if plan.errors:
         progress.note(
-            f"warning: {len(plan.refused)} pairs into {len(plan.errors)} of {len(plan.layers) - 1} layers are left out "
-            f"(--skip-refused); the first: {plan.errors[0].message}"
+            f"warning: {len(plan.errors)} of {len(plan.layers) - 1} layers cannot be expanded, and are left out with the "
+            f"{len(plan.refused)} pairs into them; the first: {plan.errors[0].message}"
         )
     if plan.largest is not None:
         progress.note(

@@ -114,7 +114,7 @@ class ExpansionPlan:
             for pair in self.refused
         ]
         hints = tuple(dict.fromkeys(pair.hint for pair in self.refused if pair.hint))
-        title = f"{len(rows)} pairs into {len(self.errors)} layers are refused"
+        title = f"refused: pairs {len(rows)}, layers that they lead into {len(self.errors)}"
         refused = Description("refused", title, ("up", "down", "reason"), rows, hints, key_columns=2)
         return [pairs, refused]
 

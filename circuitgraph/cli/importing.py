@@ -172,7 +172,7 @@ def _report(bundle: Bundle, form: str) -> None:
         say(f"left out: {pair['up']} -> {pair['down']}: {pair['reason']}")
     if refused:
         layers = len({pair["down"] for pair in refused})
-        say(f"warning: {len(refused)} pairs into {layers} layers could not be expanded and are left out")
+        say(f"warning: what could not be expanded is left out: pairs {len(refused)}, layers {layers}")
     say(f"Next: circuitgraph inspect {bundle.path}; circuitgraph load {bundle.path}")
 
 

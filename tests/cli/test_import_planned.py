@@ -63,7 +63,7 @@ def test_skipped_refusals_are_counted_and_listed_and_the_status_is_0(call: Call)
     assert code == 0
     assert "n.circuit: n, 4 layers" in out
     assert "left out: n/relu1 -> n/relu2: expanding n/relu2:" in err
-    assert "warning: 1 pairs into 1 layers could not be expanded and are left out" in err
+    assert "warning: what could not be expanded is left out: pairs 1, layers 1" in err
     code, out, _ = call("n.circuit", group="inspect")
     assert code == 0
     assert "pairs left out of this bundle (--skip-refused)" in out

@@ -189,7 +189,7 @@ def test_what_cannot_be_expanded_is_left_out_and_listed_where_that_is_asked_for(
     assert list(tmp_path.iterdir()) == []
     notes = Notes()
     bundle = import_torch(Bounded(), skip_refused=True, progress=notes, **given)
-    assert any("1 pairs into 1 of 3 layers are left out" in said and "tanh" in said for said in notes.said)
+    assert any("1 of 3 layers cannot be expanded" in said and "tanh" in said for said in notes.said)
     assert bundle.pairs == (("n/input", "n/relu1"), ("n/relu2", "n/relu3"))
     assert [(pair.up, pair.down) for pair in bundle.refused] == [("n/relu1", "n/relu2")]
     assert "tanh" in bundle.refused[0].reason
@@ -214,7 +214,7 @@ def test_an_import_of_which_nothing_is_left_is_refused_all_the_same(tmp_path: Pa
             max_block_bytes=1,
             skip_refused=True,
         )
-    assert caught.value.__notes__ == ["4 more layers cannot be expanded."]
+    assert caught.value.__notes__ == ["Layers that cannot be expanded either: 4."]
     assert list(tmp_path.iterdir()) == []
 
 
