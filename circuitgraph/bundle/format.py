@@ -59,6 +59,7 @@ __all__ = [
     "DirectionsEntry",
     "FileEntry",
     "Manifest",
+    "TableWriter",
     "NpyRows",
     "canonical_json",
     "file_sha256",
