@@ -39,7 +39,7 @@ __all__ = ["IMPORT_IMAGES", "measure_at_import", "measure_fidelity"]
 IMPORT_IMAGES = 4
 """How many images of noise an import measures on unless told otherwise."""
 _POSITIONS = 64
-_MAPS_BYTES = 128 << 20
+_MAPS_BYTES = 64 << 20
 _PATCH_BYTES = 32 << 20
 _LEAST_FOR_UNITS = 8
 
@@ -348,7 +348,7 @@ def _compare(
         for number, (places, _, _) in chosen.items()
     }
     for part in parts:
-        kernels = torch.from_numpy(np.array(bundle.stored(part)))
+        kernels = _as_tensor(bundle.stored(part))
         up = torch.from_numpy(bundle.up_channels(part).astype(np.int64)) if part.up_file else None
         for number, (places, _, _) in chosen.items():
             rows = slice(part.row_start, part.row_stop)
@@ -360,6 +360,13 @@ def _compare(
         true = maps[number][layer.uid][:, places[:, 0], places[:, 1]].numpy().T.astype(np.float64)
         interior.add(true[for_interior], values[for_interior])
         anywhere.add(true[for_anywhere], values[for_anywhere])
+
+
+def _as_tensor(stored: NDArray[np.float32]) -> torch.Tensor:
+    """Read a memory-mapped block without a copy; it is only read, of which torch would warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.from_numpy(stored)
 
 
 def _interior(target: torch.Tensor, sources: Maps, parts: Sequence[BlockInfo]) -> NDArray[np.bool_]:
@@ -378,13 +385,10 @@ def _choose(
     is_interior: NDArray[np.bool_], limit: int | None, random: np.random.Generator
 ) -> tuple[Places, Places, Places]:
     """Choose positions to predict, (position, 2), and say which of them serve "interior" and which "anywhere"."""
-    whole = np.arange(is_interior.size)
-    inside = np.flatnonzero(is_interior.reshape(-1))
-    if limit is not None:
-        inside, whole = (
-            np.sort(random.choice(group, limit, replace=False)) if len(group) > limit else group
-            for group in (inside, whole)
-        )
+    # the same order for both, so that most positions serve both
+    order = random.permutation(is_interior.size)
+    whole = np.sort(order[:limit])
+    inside = np.sort(order[is_interior.reshape(-1)[order]][:limit])
     both = np.union1d(inside, whole)
     places = np.stack(np.unravel_index(both, is_interior.shape), axis=1)
     return places, np.searchsorted(both, inside), np.searchsorted(both, whole)
