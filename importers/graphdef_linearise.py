@@ -19,8 +19,8 @@ from circuitgraph.errors import TraceError, UnsupportedOperationError
 from importers.graphdef_constants import MOVES, compute, move, moved_place
 from importers.graphdef_ends import find_input, find_outputs
 from importers.graphdef_file import GraphNode
-from importers.graphdef_ops import ACTIVATIONS, PASSING, POOLS, RULES, scope_of
-from importers.graphdef_steps import FED, RANDOM, Data, Order, Step, moved_step, refuse
+from importers.graphdef_ops import ACTIVATIONS, PASSING, POOLS, RULES
+from importers.graphdef_steps import FED, RANDOM, Data, Order, Step, moved_step, refuse, scope_of
 from importers.linear_ops import Input, LinearGraph, MapShape, Name, NameKind, Node, Op, Unsupported
 
 __all__ = ["LinearisedGraph", "linearise_graph"]

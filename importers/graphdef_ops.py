@@ -26,6 +26,7 @@ from importers.graphdef_steps import (
     order_of,
     per_channel,
     refuse,
+    scope_of,
     spatial,
 )
 from importers.linear_ops import (
@@ -213,11 +214,6 @@ def _quotient(_: GraphNode, a: Any, b: Any) -> Step:
     if not np.all(b):
         raise refuse("it divides by zero")
     return _scaled(a, gain=1 / np.asarray(b, dtype=np.float64))
-
-
-def scope_of(name: str) -> str:
-    """Return the scope that an operation's name puts it in."""
-    return name.rpartition("/")[0]
 
 
 def _without_dropout(node: GraphNode, x: Data) -> Data:

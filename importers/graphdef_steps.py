@@ -15,7 +15,19 @@ from importers.graphdef_file import GraphNode
 from importers.linear_ops import Flatten, Gather, MapShape, Op
 from importers.moved_entries import as_gather
 
-__all__ = ["FED", "RANDOM", "Data", "Step", "moved_step", "need_map", "order_of", "per_channel", "refuse", "spatial"]
+__all__ = [
+    "FED",
+    "RANDOM",
+    "Data",
+    "Step",
+    "moved_step",
+    "need_map",
+    "order_of",
+    "per_channel",
+    "refuse",
+    "scope_of",
+    "spatial",
+]
 
 Pair = tuple[int, int]
 Order = Literal["NHWC", "NCHW", "NC"]
@@ -101,6 +113,11 @@ def spatial(node: GraphNode, name: str, order: Order, default: Sequence[int] = (
     if not all(1 <= side < 2**20 for side in pair):
         raise refuse(f"its {name} are {list(values)}")
     return pair
+
+
+def scope_of(name: str) -> str:
+    """Return the scope that an operation's name puts it in."""
+    return name.rpartition("/")[0]
 
 
 def need_map(x: Any, order: Order) -> MapShape:
