@@ -51,6 +51,16 @@ def linear_twin(module: nn.Module) -> nn.Module:
     return twin
 
 
+def gross_twin(twin: nn.Module) -> nn.Module:
+    """Copy a linear twin with all weights made positive: its gradients are what could have cancelled."""
+    gross = copy.deepcopy(twin)
+    with torch.no_grad():
+        for part in gross.modules():
+            if isinstance(part, (nn.Conv2d, nn.Linear, nn.BatchNorm2d)) and part.weight is not None:
+                part.weight.abs_()
+    return gross
+
+
 @dataclass
 class Run:
     """What one forward pass gave: each layer as it was computed, and the leaf that was put in its place."""
@@ -155,6 +165,12 @@ def expected_gradient(block, row: int, place: tuple[int, int], shape: torch.Size
     return expected
 
 
+def _gradient(run: Run, layer: str, row: int, place: tuple[int, int], up: str) -> np.ndarray:
+    computed = run.computed[layer][0]
+    at = computed[(row, *place)] if computed.ndim == 3 else computed[row]
+    return torch.autograd.grad(at, run.leaves[up])[0].numpy()
+
+
 @dataclass
 class Verdict:
     """The worst relative L2 errors over what was compared."""
@@ -177,11 +193,14 @@ def compare(
     only: Collection[str] | None = None,
     margin: int = 0,
     may_be_unplaced: bool = False,
+    may_cancel: bool = False,
 ) -> Verdict:
     """Compare blocks, {layer: (bias, blocks)} with bare layer names, with gradients of the linear twin.
 
     Pairs without an interior position are tried again at the next size; those over a whole map only at `input_shape`.
     Layers that are not in `only` are cut but not compared. A layer of which no block is given must have no gradient.
+    With `may_cancel` an error is relative to at least a tenth of what the kernel would be if nothing cancelled, since
+    float32 knows no better.
     """
     twin, rng, verdict = linear_twin(module), np.random.default_rng(seed), Verdict()
     layers = ["input", *expanded]
@@ -223,6 +242,10 @@ def compare(
                     error = np.linalg.norm(ours - true) / max(np.linalg.norm(true), 1e-300)
                     if not np.any(true):
                         error = float(np.any(ours))
+                    if may_cancel and np.any(true) and error > 1e-6:
+                        gross = run_cut(gross_twin(twin), layers, shape, functional or {})
+                        most = np.linalg.norm(_gradient(gross, layer, row, place, up))
+                        error *= np.linalg.norm(true) / max(np.linalg.norm(true), most / 10)
                     verdict.kernel = max(verdict.kernel, float(error))
                     if any(b.up == up for b in blocks):
                         verdict.pairs.add((up, layer))
