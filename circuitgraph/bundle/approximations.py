@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from circuitgraph.records import Fidelity
@@ -17,6 +17,7 @@ __all__ = [
     "fidelity_in_words",
     "fidelity_summary",
     "in_words",
+    "notes_between",
     "pair_approximations",
     "pair_note",
 ]
@@ -98,6 +99,27 @@ def approximation_notes(bundle: Bundle, pairs: Sequence[tuple[str, str]]) -> lis
         )
         notes += [note] if note else []
     return notes
+
+
+def notes_between(bundle: Bundle, groups: Iterable[Collection[str]], *, most: int = 5) -> list[str]:
+    """Say what the edges among groups of units lie under, as of the units of each match of a motif.
+
+    Parameters
+    ----------
+    groups
+        Uids of units; those of other networks are passed over.
+    most
+        How many pairs of layers are told of; a further note says how many more there are.
+    """
+    pairs: dict[tuple[str, str], None] = {}
+    for group in groups:
+        layers = {uid.rpartition(":")[0] for uid in group}
+        pairs |= dict.fromkeys(pair for pair in bundle.pairs if pair[0] in layers and pair[1] in layers)
+    notes = approximation_notes(bundle, [pair for pair in bundle.pairs if pair in pairs])
+    if len(notes) <= most:
+        return notes
+    more = f"... and {len(notes) - most} more pairs of layers: circuitgraph inspect {bundle.path} --approximations"
+    return [*notes[:most], more]
 
 
 def pair_note(up: str, down: str, *, words: Sequence[str], ignored: int | None, fidelity: str) -> str:

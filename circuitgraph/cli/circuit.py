@@ -95,6 +95,7 @@ def draw(
 ) -> None:
     """Draw a circuit as SVG, with the kernels of its bundle; draw_record in Python."""
     from circuitgraph.bundle import Bundle
+    from circuitgraph.bundle.approximations import notes_between
     from circuitgraph.catalogue.circuit_check import draw_record
 
     with ExitStack() as stack:
@@ -103,9 +104,13 @@ def draw(
         labels = _detected(kept, record) if names and kept is not None else {}
         opened = [stack.enter_context(Bundle.open(path)) for path in bundles]
         picture = draw_record(record, opened, labels=labels, anyway=anyway, scale=scale, max_edges=max_edges)
+        ends = [(edge.up, edge.down) for edge in record.edges]
+        notes = [note for bundle in opened for note in notes_between(bundle, ends)]
     picture.save(out)
     if not quiet:
         say(f"{out}: {len(record.units)} units, {min(max_edges, len(record.edges))} of {len(record.edges)} edges.")
+        for note in notes:
+            say(note)
 
 
 @circuit.command(epilog="Example: circuitgraph circuit cite car --style text")

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from circuitgraph.bundle import Bundle
+from circuitgraph.bundle.approximations import notes_between
 from circuitgraph.cli.options import format_option, quiet_option, store_option
 from circuitgraph.cli.output import say, show_json, show_progress, show_rows, show_table
 from circuitgraph.errors import MotifError
@@ -225,7 +226,7 @@ def _runner(motif: Motif) -> Callable[..., None]:
                 _search_and_save(motif, opened, given, form=form, limit=limit, quiet=quiet, store=store, user=user)
             else:
                 result = motif.find(opened, progress=show_progress(quiet=quiet), **given)
-                _show_result(result, form, limit, quiet=quiet)
+                _show_result(result, opened, form, limit, quiet=quiet)
 
     return run
 
@@ -255,7 +256,7 @@ def _search_and_save(
         result = motif.find(bundle, progress=progress, **options)
         if not result.weights_sha256:
             result = dataclasses.replace(result, weights_sha256=bundle.info.weights_sha256)
-        _show_result(result, form, limit, quiet=quiet)
+        _show_result(result, bundle, form, limit, quiet=quiet)
         count = result.to_store(connected)
     if not quiet:
         left = len(result.matches) - len(result.found)
@@ -263,7 +264,7 @@ def _search_and_save(
         say(f"saved {count:,} motifs of {bundle.network}{rest}.")
 
 
-def _show_result(result: MotifResult[Match], form: str, limit: int | None, *, quiet: bool) -> None:
+def _show_result(result: MotifResult[Match], bundle: Bundle, form: str, limit: int | None, *, quiet: bool) -> None:
     most = limit or (_SHOWN if form == "table" else None)
     shown = result.matches[:most]
     if form == "json":
@@ -285,6 +286,8 @@ def _show_result(result: MotifResult[Match], form: str, limit: int | None, *, qu
     _say_limit(most, len(result.matches))
     if not quiet:
         for note in result.notes:
+            say(f"note: {note}")
+        for note in notes_between(bundle, ([str(unit) for _, _, unit in match.bindings()] for match in shown)):
             say(f"note: {note}")
         say(f"{result.seconds:.1f} s.")
 
