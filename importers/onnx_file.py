@@ -11,7 +11,7 @@ Open Neural Network Exchange, ``onnx.proto`` and "External Data". https://onnx.a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,9 +158,27 @@ def _parse(path: Path) -> Any:
         ) from error
     except OSError as error:
         raise WeightsError(f"reading {path.name}: {error.strerror}.") from error
+    if not all(isinstance(word, str) for word in _words(model)):
+        raise WeightsError(f"reading {path.name} ({size:,} bytes): a name in it is no text.", hint=_FETCH)
     if not model.graph.node or not model.graph.output:
         raise WeightsError(f"reading {path.name} ({size:,} bytes): it holds no network.", hint=_FETCH)
     return model
+
+
+def _words(model: Any) -> Iterator[Any]:
+    """Go through the names in a file; protobuf gives those that are no UTF-8 as bytes."""
+    graph = model.graph
+    yield model.producer_name
+    for own in model.opset_import:
+        yield own.domain
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        yield value.name
+    for tensor in graph.initializer:
+        yield from (word for entry in tensor.external_data for word in (entry.key, entry.value))
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        yield from (own.name for own in node.attribute)
+        yield from (word for entry in node.metadata_props for word in (entry.key, entry.value))
 
 
 def _input(graph: Any, constants: Mapping[str, Constant], path: Path) -> tuple[str, tuple[int | None, ...] | None]:

@@ -160,14 +160,12 @@ class _Builder:
         self.is_data: list[bool] = []
         self.notes: list[str] = []
         self.gates: list[str] = []
-        self.place = 0
 
     def build(self) -> LinearGraph:
         """Make the graph."""
         self._input()
         for place, node in enumerate(self.file.nodes):
-            self.place = place
-            self._visit(node)
+            self._visit(node, place)
         outputs = self._outputs()
         kept = self._needed(outputs)
         names = tensor_names(
@@ -195,10 +193,10 @@ class _Builder:
             self.notes.append("the file's input is in the order (row, col, channel)")
         self.values[self.file.input] = x
 
-    def _visit(self, node: NodeProto) -> None:
+    def _visit(self, node: NodeProto, place: int) -> None:
         attributes = {own.name: helper.get_attribute_value(own) for own in node.attribute if own.type}
         inputs = [self.values[name] if name else None for name in node.input]
-        call = Call(node, inputs, attributes, self.file.opset)
+        call = Call(node, place, inputs, attributes, self.file.opset)
         on_data = any(isinstance(value, Data) for value in inputs)
         made: Sequence[Data | Constant]
         if node.op_type == "Constant" and node.output[0] in self.values:
@@ -294,12 +292,12 @@ class _Builder:
     def _add(self, call: Call, op: Op, inputs: Sequence[str], shape: MapShape) -> Data:
         name = f"t{len(self.nodes)}"
         self.nodes[name] = Node(name, op, tuple(inputs), shape, self._where(call), call.op_type)
-        self.creators[name] = self.place
+        self.creators[name] = call.place
         return Data(name, shape, maker=call, steps=self.nodes)
 
     def _where(self, call: Call) -> str:
         if self.scopes is not None:
-            return self.scopes[self.place].path
+            return self.scopes[call.place].path
         return str(call.node.name or next(iter(call.node.output), ""))
 
     def _settle(self, call: Call, x: Data | Step) -> str:
@@ -308,7 +306,13 @@ class _Builder:
             inputs = [self._settle(call, source) for source in x.inputs]
             return self._add(call, x.op, inputs, self.nodes[inputs[0]].shape).base
         if x.settled is None:
-            x.settled = self._moved(call, x)
+            try:
+                x.settled = self._moved(call, x)
+            except UnsupportedOperationError as error:
+                # it is what moved the entries that is refused, not what reads them
+                refused = Unsupported(error.message, error.hint)
+                shape = _map_shape(x.shape) if len(x.shape) in (1, 3) else (max(1, int(np.prod(x.shape))), 1, 1)
+                x.settled = self._add(x.maker or call, refused, [x.base], shape).base
         return x.settled
 
     def _moved(self, call: Call, x: Data) -> str:
@@ -356,21 +360,14 @@ class _Builder:
 
     def _without_head(self, x: Data) -> str:
         # a flattened map as the output is the map itself
-        name = x.base if self._is_whole(x) else self._output_step(x)
+        if x.base == "input" or x.maker is None:
+            raise TraceError(f"reading {self.file.path.name}: its output is its input, or entries of it.")
+        name = x.base if self._is_whole(x) else self._settle(x.maker, x)
         node = self.nodes[name]
         if isinstance(node.op, Unsupported) and node.what in _HEADS and len(node.inputs) == 1:
             self.notes.append(f"the {node.what} at the output is left out")
             return node.inputs[0]
         return name
-
-    def _output_step(self, x: Data) -> str:
-        maker = x.maker
-        if maker is None:
-            raise TraceError(f"reading {self.file.path.name}: its output is its input.")
-        try:
-            return self._settle(maker, x)
-        except UnsupportedOperationError as error:
-            return self._add(maker, Unsupported(error.message, error.hint), [x.base], (1, 1, 1)).base
 
     def _needed(self, outputs: Sequence[str]) -> set[str]:
         needed, stack = {"input", *outputs}, list(outputs)

@@ -127,6 +127,7 @@ NONLINEAR: Mapping[str, Callable[[Call], Step | Data]] = {
     "Resize": _FINER,
     "Upsample": _FINER,
     "MaxUnpool": _FINER,
+    "DepthToSpace": _FINER,
     "If": _BRANCH,
     "Loop": _BRANCH,
     "Scan": _BRANCH,

@@ -37,7 +37,7 @@ POOLS = frozenset(["MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool
 
 REPLAYED = frozenset(
     ["Reshape", "Flatten", "Transpose", "Slice", "Split", "Gather", "Pad", "Squeeze", "Unsqueeze", "Expand", "Tile",
-     "DepthToSpace", "SpaceToDepth"]
+     "SpaceToDepth"]
 )  # fmt: skip
 """These only move entries, so they are run on the entries' own numbers and read off."""
 

@@ -70,9 +70,10 @@ class Step:
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One operation of the file and what it is called with, None for an input that is left out."""
+    """One operation of the file, its place among them, and what it is called with, None for what is left out."""
 
     node: NodeProto
+    place: int
     inputs: Sequence[Data | Constant | None]
     attributes: Mapping[str, Any]
     opset: int
