@@ -161,6 +161,8 @@ class _Walk:
             other = next((value for value in inputs if not isinstance(value, Data)), None)
             if other is FED or (isinstance(other, np.ndarray) and other.size == 1):
                 found[0].unscaled = (data[0], scope_of(node.name))
+        if data and node.op == "Sigmoid" and isinstance(found[0], Data):
+            found[0].sigmoid_of = (data[0], node.name)
         self.values[node.name] = found
         for value in found:
             if isinstance(value, Data):

@@ -34,6 +34,7 @@ from importers.linear_ops import (
     Add,
     Concat,
     Conv,
+    Gate,
     GlobalPool,
     LocalResponseNorm,
     Pool,
@@ -197,13 +198,31 @@ def _difference(_: GraphNode, a: Any, b: Any) -> Step:
 
 def _product(node: GraphNode, a: Any, b: Any) -> Step | Data:
     if isinstance(a, Data) and isinstance(b, Data):
-        raise refuse("a product of two activations is not linear")
+        return _gated(a, b) or _gated(b, a) or _no_product()
     x, factor = (a, b) if isinstance(a, Data) else (b, a)
     if factor is RANDOM:
         return _without_dropout(node, x)
     if factor is FED:
         raise refuse("it multiplies with what is only known when the graph is run", _CONSTANT)
     return _scaled(x, gain=factor)
+
+
+def _gated(x: Data, gate: Data) -> Step | None:
+    """Make the step for a map times a sigmoid of itself, or of what squeeze-and-excitation makes of it."""
+    if gate.sigmoid_of is None or x.shape is None or gate.shape is None:
+        return None
+    source, name = gate.sigmoid_of
+    if source.base == x.base and source.shape == x.shape and source.index is x.index:
+        return _like(Activation(option="smooth", kind="silu"), x)
+    channel = x.order.index("C")
+    is_one_a_channel = len(gate.shape) == len(x.shape) == 4 and all(
+        side == (x.shape[axis] if axis == channel else 1) for axis, side in enumerate(gate.shape)
+    )
+    return _like(Gate(name.replace("/", ".")), x) if is_one_a_channel else None
+
+
+def _no_product() -> Step:
+    raise refuse("a product of two activations is not linear")
 
 
 def _quotient(_: GraphNode, a: Any, b: Any) -> Step:

@@ -59,6 +59,8 @@ class Data:
         For each entry which flat entry of `base` it is, -1 for zero; None where it is the base in that order.
     unscaled
         What it was before it was multiplied with or divided by one number, and where; a dropout undoes that.
+    sigmoid_of
+        What a sigmoid was taken of to get it, and the operation's name.
     """
 
     base: str
@@ -66,6 +68,7 @@ class Data:
     order: Order
     index: NDArray[np.int64] | None = None
     unscaled: tuple[Data, str] | None = None
+    sigmoid_of: tuple[Data, str] | None = None
     settled: dict[Order, str] = field(default_factory=dict)
 
     def entries(self, base: MapShape) -> NDArray[np.int64]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from circuitgraph.errors import (
     CircuitGraphError,
     MappingError,
+    MissingExtraError,
     MissingFileError,
     NonFiniteError,
     ShapeError,
@@ -20,7 +23,7 @@ from circuitgraph.errors import (
 )
 from importers import Linearisation, import_graphdef, import_torch
 from importers.expand import Expansion
-from importers.graphdef_file import read_graphdef
+from importers.graphdef_file import _message_class, read_graphdef
 from importers.graphdef_linearise import linearise_graph
 from importers.unit_layers import choose_unit_layers
 from tests.importers.graph_oracle import worst_errors
@@ -575,3 +578,47 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="holds no operations") as caught:
         read_graphdef(tmp_path / "saved_model.pb")
     assert "Freeze" in caught.value.hint
+
+
+def test_a_map_times_its_own_sigmoid_and_a_gate_are_admitted_by_their_options_only(tmp_path):
+    rng, graph = np.random.default_rng(18), Graph()
+    x = graph.conv("c", graph.placeholder("input", [-1, 8, 8, 2]), normal(rng, 3, 3, 2, 4))
+    x = graph.op("Mul", "swish", x, graph.op("Sigmoid", "sigmoid", x))
+    squeezed = graph.op("Mean", "se/squeeze", x, graph.const("axes", [1, 2]), keep_dims=True)
+    inner = graph.op("Relu", "se/inner", graph.conv("se/c", squeezed, normal(rng, 1, 1, 4, 2)))
+    gate = graph.op("Sigmoid", "se/gate", graph.conv("se/d", inner, normal(rng, 1, 1, 2, 4)))
+    x = graph.op("Mul", "se/excite", gate, x)
+    graph.op("Relu", "last", graph.conv("d", x, normal(rng, 1, 1, 4, 3)))
+    path = graph.write(tmp_path / "g.pb")
+    with pytest.raises(UnsupportedOperationError, match=r"'(swish|se/excite)'"):
+        import_graphdef(path, out=tmp_path / "g.circuit")
+    chosen = Linearisation(smooth="identity", gate=0.5)
+    with import_graphdef(path, out=tmp_path / "g.circuit", linearisation=chosen) as bundle:
+        assert [layer.name for layer in bundle.layers] == ["input", "swish", "last"]
+        own = graph.ops["d_w"][2]["value"].transpose(3, 2, 0, 1)
+        assert np.allclose(bundle.block("swish", "last").kernels, 0.5 * own)
+        assert any("gate=0.5" in said for said in bundle.info.approximations)
+        assert any("silu" in said for said in bundle.info.approximations)
+    gates = Linearisation(smooth="identity", gate={"se.gate": np.array([1.0, 2.0, 0.0, 0.5])})
+    with import_graphdef(path, out=tmp_path / "g.circuit", linearisation=gates, replace=True) as bundle:
+        assert np.allclose(bundle.block("swish", "last").kernels, own * np.array([1, 2, 0, 0.5])[:, None, None])
+
+
+def test_without_protobuf_the_extra_is_named(tmp_path, monkeypatch):
+    path = plain().write(tmp_path / "g.pb")
+    _message_class.cache_clear()
+    monkeypatch.setitem(sys.modules, "google.protobuf", None)
+    with pytest.raises(MissingExtraError) as caught:
+        read_graphdef(path)
+    assert "feature-circuitgraph[graphdef]" in caught.value.hint
+
+
+def test_a_frozen_graph_is_imported_without_torch_and_tensorflow(tmp_path):
+    path = plain(shape=[-1, 8, 8, 3]).write(tmp_path / "g.pb")
+    code = (
+        "import sys; from importers import import_graphdef; "
+        f"import_graphdef({str(path)!r}, out={str(tmp_path / 'g.circuit')!r}); "
+        "print(sorted({'torch', 'tensorflow', 'onnx'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.strip() == "[]"
