@@ -174,6 +174,13 @@ def test_a_hand_made_network_of_odd_windows_agrees_with_autograd():
     verdict = compare(module, expanded, (4, 96, 96), channels=5)
     assert verdict.kernel < TOLERANCE
     assert verdict.bias < TOLERANCE
+    # by hand: odd is 5x5 at (-2, -1), stride (2, 1). On it low is 19x12 at (-2, -1), high 13x9 at (-6, -3), both with
+    # stride (8, 4); mix adds a cell and reads from one before: 27x16 at (-10, -5) and 21x13 at (-14, -7)
+    bias, (block,) = expanded["last"]
+    assert (block.offset, block.stride, block.kernels.shape) == ((-14, -7), (8, 4), (5, 8, 31, 18))
+    for offset in ((-13, -7), (-14, -8)):
+        wrong = {**expanded, "last": (bias, [dataclasses.replace(block, offset=offset)])}
+        assert compare(module, wrong, (4, 96, 96), only=["last"]).kernel > 0.5
 
 
 def test_a_pool_of_two_then_a_convolution_of_three_gives_six_by_six():

@@ -75,10 +75,12 @@ def judge(drawn: Drawn) -> str:
     return "refused" if refused else "agreed" if len(exact) == len(expanded) else "border"
 
 
-def run(count: int, **options) -> Counter:
+def run(count: int, seed: int) -> Counter:
+    """Judge random networks, always the same for a seed, and count what came out."""
     outcomes: Counter = Counter()
 
-    @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck), **options)
+    @hypothesis.seed(seed)
+    @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(networks())
     def check(drawn: Drawn) -> None:
         outcomes[judge(drawn)] += 1
@@ -88,22 +90,14 @@ def run(count: int, **options) -> Counter:
 
 
 def test_a_few_random_networks_agree_with_autograd_or_are_refused():
-    outcomes = run(25, derandomize=True)
-    assert outcomes["agreed"] > 0.6 * outcomes.total()
+    outcomes = run(25, seed=0)
+    assert outcomes["agreed"] > 0.5 * outcomes.total()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(1, 4))
 def test_many_random_networks_agree_with_autograd_or_are_refused(seed):
-    outcomes: Counter = Counter()
-
-    @hypothesis.seed(seed)
-    @settings(max_examples=500, deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(networks())
-    def check(drawn: Drawn) -> None:
-        outcomes[judge(drawn)] += 1
-
-    check()
-    print(dict(outcomes))
+    outcomes = run(500, seed)
     assert outcomes.total() >= 500
     assert outcomes["refused"] < 0.3 * outcomes.total()
+    assert outcomes["agreed"] > 0.5 * outcomes.total()
