@@ -90,7 +90,9 @@ def linearise_traced(module: nn.Module, input_shape: MapShape, *, tracer: Tracer
     """Write a module as linear steps, as `linearise` does, and keep what they were read from."""
     trace = trace_module(module, input_shape, tracer=tracer)
     builder = _Builder(trace, input_shape)
-    return LinearTrace(builder.build(), trace, builder.made, builder.gates)
+    # constants are computed as the forward does, which may draw some
+    with torch.random.fork_rng(devices=[]):
+        return LinearTrace(builder.build(), trace, builder.made, builder.gates)
 
 
 class _Builder:
