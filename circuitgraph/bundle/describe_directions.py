@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
+from circuitgraph.bundle.approximations import approximation_notes
 from circuitgraph.bundle.describe import EDGE_COLUMNS, STRONG, Description
 from circuitgraph.bundle.read import Bundle
 from circuitgraph.ids import UnitId
@@ -76,18 +77,22 @@ def describe_direction(bundle: Bundle, unit: UnitId, *, limit: int = 20) -> list
     downs = [each for each in bundle.layers if any(up == layer and down == each.uid for up, down in bundle.pairs)]
     into = list(_edges(bundle, layer, layer, "down", place))
     out = [row for down in downs for row in _edges(bundle, down.uid, layer, "up", place)]
-    for name, title, rows in (
-        ("kernels_in", f"strongest kernels into {unit}", into),
-        ("kernels_out", f"strongest kernels out of {unit}", out),
+    for name, title, rows, near in (
+        ("kernels_in", f"strongest kernels into {unit}", into, 1),
+        ("kernels_out", f"strongest kernels out of {unit}", out, 0),
     ):
         rows.sort(key=lambda row: (-row["l2"], row["unit"]))
-        tables.append(_table(name, title, EDGE_COLUMNS, rows[:limit], len(rows)))
+        pairs = [pair for pair in bundle.pairs if pair[near] == layer]
+        notes = approximation_notes(bundle, pairs)
+        tables.append(_table(name, title, EDGE_COLUMNS, rows[:limit], len(rows), notes))
     return tables
 
 
-def _table(name: str, title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], count: int) -> Description:
-    notes = [f"{title}: {len(rows)} of {count} shown; more with --limit"] if len(rows) < count else []
-    return Description(name, title, columns, rows, notes)
+def _table(
+    name: str, title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], count: int, notes: Sequence[str] = ()
+) -> Description:
+    cut = [f"{title}: {len(rows)} of {count} shown; more with --limit"] if len(rows) < count else []
+    return Description(name, title, columns, rows, [*cut, *notes])
 
 
 def _edges(bundle: Bundle, down: str, layer: str, near: str, place: int) -> Iterator[dict[str, Any]]:

@@ -322,6 +322,12 @@ class Store:
                     f"the graph holds {meta['edge_count']:,} of {meta['edges_in_bundle']:,} edges of {meta['network']} "
                     f"({meta['edges_rule']}); what each unit lacks is 1 - kept_share."
                 )
+            held, whole = meta.get("direction_edge_count", 0), meta.get("direction_edges_in_bundle", 0)
+            if held < whole:
+                notes.append(
+                    f"the graph holds {held:,} of {whole:,} edges of directions of {meta['network']} "
+                    f"({meta['directions_rule']})."
+                )
         return notes
 
 

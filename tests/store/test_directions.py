@@ -18,6 +18,8 @@ from circuitgraph.settings import Settings
 from circuitgraph.store import Store, direction_rows
 from circuitgraph.store.claims import drop_catalogue
 from circuitgraph.store.projection import Projection
+from queries.pattern import write_cypher
+from queries.union_edges import unions_cypher
 from tests.store.graph_truth import ask, graph_of
 
 MakeBundle = Callable[..., Bundle]
@@ -229,3 +231,25 @@ def test_a_claim_about_a_direction_is_bound_to_it(store: Store, make_bundle: Mak
     found = ask(store, "MATCH (:Claim)-[:ABOUT]->(d:Direction {uid: 'dirclaim/layer1@a'}) RETURN d.source")
     drop_catalogue(store)
     assert found == [["noise"]]
+
+
+def test_motifs_are_the_same_in_a_graph_where_each_neuron_has_a_direction_as_its_twin(
+    store: Store, make_bundle: MakeBundle
+) -> None:
+    bundle = make_bundle("dirmotif", with_every_form=False, unit_counts=(8, 40, 40, 30))
+    store.load(bundle, way="append")
+    questions = [write_cypher(bundle, text) for text in ("a -> b, b -| c", "a -> u, b -| u")] + [unions_cypher(bundle)]
+
+    def answers() -> list[list[str]]:
+        found = [store.query(text, values, limit=100_000).rows for text, values in questions]
+        return [sorted(str(row) for row in rows) for rows in found]
+
+    before = answers()
+    assert all(len(rows) > 5 for rows in before[:2])
+    for layer in bundle.layers:
+        bundle = add_directions(bundle, layer.uid, np.eye(layer.unit_count), layout="rows")
+    store.load(bundle)
+    assert answers() == before
+    twins = "MATCH (:Direction {network: 'dirmotif'})-[e:EXCITES]->(:Neuron) RETURN count(e)"
+    assert ask(store, twins)[0][0] > 0
+    assert [write_cypher(bundle, "a -> b, b -| c")] == questions[:1]
