@@ -21,10 +21,13 @@ from onnx.reference import ReferenceEvaluator
 from importers.onnx_file import Constant, OnnxFile, Unread
 from importers.onnx_steps import NO_OPTION, Call, Data, refuse
 
-__all__ = ["MOST_ENTRIES", "Evaluator"]
+__all__ = ["MOST_ENTRIES", "MOST_MOVED", "Evaluator"]
 
 MOST_ENTRIES = 2**28
-"""The most entries that a tensor which is computed from constants, or moved, may have."""
+"""The most numbers that a tensor which is computed from constants may have."""
+
+MOST_MOVED = 2**26
+"""The most entries, of all samples of the batch, that may be moved."""
 
 # as shapes, axes and slices are
 _SMALL = 4096
@@ -150,12 +153,16 @@ class Evaluator:
         if node.op_type == "Pad":
             _check_padding(call)
         size = math.prod(source.base_shape)
+        shapes = [shape for shape in self.shapes(call) if shape is not None]
+        most = max(math.prod(shape) for shape in [(self.batch, *source.shape), *shapes])
+        if most > MOST_MOVED:
+            raise refuse(
+                f"it moves {most:,} entries; the limit is {MOST_MOVED:,}",
+                "Give a smaller --input, or export the network with a batch of 1.",
+            )
         own = source.index
         if own is None:
             own = np.arange(math.prod(source.shape), dtype=np.int64).reshape(source.shape)
-        wanted = self.shapes(call)
-        if any(shape is not None and math.prod(shape) > MOST_ENTRIES for shape in wanted):
-            raise refuse(f"it gives more than {MOST_ENTRIES:,} entries")
         # zero is for what is filled in; every sample of the batch has numbers of its own
         samples = [np.where(own < 0, 0, own + 1 + place * size) for place in range(self.batch)]
         given[node.input[0]] = np.stack(samples)
