@@ -324,7 +324,8 @@ def _correlation(sums: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     predicted_spread = np.maximum(predicted_squared - predicted * predicted / count, 0)
     scale = np.sqrt(spread * predicted_spread)
     covariance = product - true * predicted / count
-    return np.clip(np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0), -1, 1)
+    found = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
+    return np.asarray(np.clip(found, -1, 1))
 
 
 def _compare(

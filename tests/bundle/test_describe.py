@@ -58,7 +58,10 @@ def test_a_unit_is_told_by_its_strongest_kernels_and_what_was_left_out(bundle: B
     strongest = np.argsort(-norms)[:3]
     assert [row["unit"] for row in rows] == [f"planted/stem.conv:{channel}" for channel in strongest]
     assert [row["l2"] for row in rows] == pytest.approx(norms[strongest].tolist(), rel=1e-6)
-    assert tables["kernels_in"].notes == ["strongest kernels into planted/mixed4c:3: 3 of 4 shown; more with --limit"]
+    assert tables["kernels_in"].notes == [
+        "strongest kernels into planted/mixed4c:3: 3 of 4 shown; more with --limit",
+        "stem.conv -> mixed4c: border; fidelity not measured",
+    ]
     out = tables["kernels_out"]
     assert {row["unit"] for row in out.rows} <= {"planted/mixed4d:0", "planted/head:0", "planted/head:1"}
 
