@@ -15,12 +15,12 @@ from importers.torch_steps import NOTHING_ADMITS_IT, refuse
 __all__ = ["REPLAYED_FUNCTIONS", "REPLAYED_METHODS", "REPLAYED_MODULES"]
 
 
-def shuffle_channels(input: torch.Tensor, groups: int) -> torch.Tensor:
+def _shuffle_channels(input: torch.Tensor, groups: int) -> torch.Tensor:
     batch, channels, *size = input.shape
     return input.reshape(batch, groups, channels // groups, *size).transpose(1, 2).reshape(batch, channels, *size)
 
 
-def pad_with_zeros(input: torch.Tensor, pad: Sequence[int], mode: str, value: Any) -> torch.Tensor:
+def _pad_with_zeros(input: torch.Tensor, pad: Sequence[int], mode: str, value: Any) -> torch.Tensor:
     if mode != "constant" or value:
         fact = f"the value {value}" if mode == "constant" else f"{mode!r}"
         raise refuse(f"padding with {fact}: only zero padding is expanded", NOTHING_ADMITS_IT)
@@ -43,8 +43,8 @@ REPLAYED_FUNCTIONS: Mapping[Any, Callable[..., Any]] = {
     torch.movedim: torch.movedim,
     torch.swapaxes: torch.swapaxes,
     torch.tensor_split: torch.tensor_split,
-    torch.channel_shuffle: lambda input, groups: shuffle_channels(input, groups),
-    F.pad: lambda input, pad, mode="constant", value=None: pad_with_zeros(input, pad, mode, value),
+    torch.channel_shuffle: lambda input, groups: _shuffle_channels(input, groups),
+    F.pad: lambda input, pad, mode="constant", value=None: _pad_with_zeros(input, pad, mode, value),
     operator.getitem: operator.getitem,
 }
 
@@ -75,6 +75,6 @@ REPLAYED_METHODS: frozenset[str] = frozenset(
 REPLAYED_MODULES: Mapping[type[nn.Module], Callable[..., Any]] = {
     nn.Flatten: lambda module, input: torch.flatten(input, module.start_dim, module.end_dim),
     nn.Unflatten: lambda module, input: input.unflatten(module.dim, module.unflattened_size),
-    nn.ZeroPad2d: lambda module, input: pad_with_zeros(input, module.padding, "constant", 0),
-    nn.ChannelShuffle: lambda module, input: shuffle_channels(input, module.groups),
+    nn.ZeroPad2d: lambda module, input: _pad_with_zeros(input, module.padding, "constant", 0),
+    nn.ChannelShuffle: lambda module, input: _shuffle_channels(input, module.groups),
 }
