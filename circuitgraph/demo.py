@@ -43,7 +43,7 @@ QUESTIONS = (
     ),
     Question(
         "Which units are the strongest clients of the 24 curve units?",
-        "strongest-clients",
+        "strongest-clients-of-family",
         {"family": "handwritten/mixed3b!curves", "limit": 5},
     ),
     Question(
@@ -75,4 +75,4 @@ def ask(store: Store) -> Iterator[Answer]:
     """Ask the questions one by one."""
     for question in QUESTIONS:
         query = get_query(question.query)
-        yield Answer(question, query, store.query(query.cypher, question.parameters))
+        yield Answer(question, query, store.query(query.cypher, query.bind(store, question.parameters)))

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from circuitgraph.frames import rows_to_arrow, rows_to_networkx, rows_to_pandas, rows_to_polars
+
+if TYPE_CHECKING:
+    import networkx
+    import pandas as pd
+    import polars as pl
+    import pyarrow as pa
 
 __all__ = ["Result"]
 
@@ -65,3 +73,41 @@ class Result:
     def column(self, name: str) -> list[Any]:
         """Return one column."""
         return [row[name] for row in self.rows]
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table.
+
+        Integers stay integers, None is null, lists stay lists, nodes and maps become structs. A column without one
+        value has the type null; one of mixed types is JSON text, which its field's metadata say.
+        """
+        return rows_to_arrow(self.columns, self.rows)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows as a pandas frame, in types that keep integers beside missing values.
+
+        Raises
+        ------
+        MissingExtraError
+            pandas is not installed; it comes with the extra ``frames``.
+        """
+        return rows_to_pandas(self.columns, self.rows)
+
+    def to_polars(self) -> pl.DataFrame:
+        """Return the rows as a polars frame.
+
+        Raises
+        ------
+        MissingExtraError
+            polars is not installed; it comes with the extra ``frames``.
+        """
+        return rows_to_polars(self.columns, self.rows)
+
+    def to_networkx(self) -> networkx.MultiDiGraph:
+        """Return the nodes and relationships that are found in the rows, by uid, with labels, types and properties.
+
+        Raises
+        ------
+        GraphError
+            A relationship comes without its two nodes; return these too.
+        """
+        return rows_to_networkx(self.rows)

@@ -66,9 +66,8 @@ def test_the_car_is_spread_over_exactly_the_twelve_dogs(demo_environment: dict[s
 
 def test_all_24_curves_excite_the_circle(demo_environment: dict[str, str]) -> None:
     truth = handwritten_truth()
-    rows = ask(
-        demo_environment, "--name", "strongest-clients", "-p", "family=handwritten/mixed3b!curves", "-p", "limit=1"
-    )
+    family = "family=handwritten/mixed3b!curves"
+    rows = ask(demo_environment, "--name", "strongest-clients-of-family", "-p", family, "-p", "limit=1")
     assert (rows[0]["client"], rows[0]["exciting"]) == (truth.unit("mixed4a!circles"), 24)
 
 

@@ -18,7 +18,15 @@ from importers.handwritten import import_handwritten
 from importers.handwritten_truth import handwritten_truth
 from queries import get_query, list_queries, run
 
-VALUES = {"string": "handwritten/mixed4c:41", "int": 3, "float": 0.5}
+VALUES = {
+    "unit": "handwritten/mixed4c:41",
+    "layer": "handwritten/mixed3b",
+    "family": "handwritten/mixed3b!curves",
+    "network": "handwritten",
+    "string": "handwritten/mixed4c:41",
+    "int": 3,
+    "float": 0.5,
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +58,7 @@ def test_every_file_of_the_shelf_is_listed_and_says_what_it_returns() -> None:
 @pytest.mark.parametrize("name", list_queries())
 def test_every_query_only_reads_and_runs_with_the_parameters_it_names(store: Store, name: str) -> None:
     query = get_query(name)
-    parameters = {each: VALUES[kind] for each, (kind, _) in query.parameters.items()}
+    parameters = {name: VALUES[each.type] for name, each in query.parameters.items()}
     assert store.explain(query.cypher, parameters)["operatorType"].startswith("ProduceResults")
     assert store.query(query.cypher, parameters).columns
 
@@ -89,7 +97,7 @@ def test_the_strongest_clients_of_a_family_are_summed_over_its_strong_edges(stor
         if edge["up"] in curves and (edge["excites"] or edge["inhibits"]):
             shares[edge["down"]] = shares.get(edge["down"], 0) + edge["share_in"]
     best = sorted(shares, key=lambda channel: -shares[channel])[:3]
-    rows = run("strongest-clients", store, family="handwritten/mixed3b!curves", limit=3)
+    rows = run("strongest-clients-of-family", store, family="handwritten/mixed3b!curves", limit=3)
     assert rows.column("client") == [f"handwritten/mixed4a:{channel}" for channel in best]
     assert rows.column("share_in") == pytest.approx([shares[channel] for channel in best], rel=1e-5)
 
@@ -98,5 +106,6 @@ def test_a_name_or_a_parameter_that_is_not_there_is_said(store: Store) -> None:
     with pytest.raises(QueryError, match="no query 'spraed'") as caught:
         get_query("spraed")
     assert "spread" in caught.value.hint
-    with pytest.raises(QueryError, match=r"takes the parameters \['unit'\], \['units'\] are given"):
+    with pytest.raises(QueryError, match="'spread' has no parameter units; it takes unit: unit, limit") as caught:
         run("spread", store, units="handwritten/mixed4c:41")
+    assert "Did you mean unit?" in caught.value.hint

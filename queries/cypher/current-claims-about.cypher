@@ -1,7 +1,7 @@
 // The current claims that name something as their subject, their object or an end of an edge; a feature under all ids
 // it has had.
-// $uid (string): of a unit, layer, network, family, feature, circuit, motif or claim
-// $limit (int): how many claims
+// $uid (string): of a unit, layer, network, family, feature, circuit, motif or claim; as in handwritten/mixed4c:41
+// $limit (int = 20): how many claims; as in 5
 CYPHER 5
 OPTIONAL MATCH (feature:Feature {uid: $uid})
 WITH [$uid] + COLLECT { MATCH (f:Feature) WHERE f.now = feature.now RETURN f.uid } AS names

@@ -1,6 +1,6 @@
 // Current claims that a current claim disputes, or whose opposite is claimed too.
-// $network (string): of which network; empty for all
-// $limit (int): how many claims
+// $network (string = ""): of which network, all if empty; as in handwritten
+// $limit (int = 20): how many claims; as in 5
 CYPHER 5
 CALL () {
   MATCH (by:Claim {predicate: 'disputes'})-[:ABOUT]->(claim:Claim)

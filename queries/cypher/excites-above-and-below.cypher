@@ -1,6 +1,6 @@
 // What excites a unit most above its own position, and what below it.
-// $unit (string): uid of the unit
-// $limit (int): how many of each
+// $unit (unit): the unit; as in handwritten/mixed4c:41
+// $limit (int = 20): how many of each; as in 5
 CYPHER 5
 MATCH (u:Unit:Neuron)-[e:CONNECTS]->(:Unit {uid: $unit}) WHERE e.top > 0
 WITH u, e ORDER BY e.top DESC LIMIT $limit

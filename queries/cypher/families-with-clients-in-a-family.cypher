@@ -1,6 +1,6 @@
 // The families whose members are clients of a family, over its strong edges: how many of them it excites or inhibits.
-// $family (string): uid of the family
-// $limit (int): how many families
+// $family (family): the family; as in handwritten/mixed3b!curves
+// $limit (int = 20): how many families; as in 5
 CYPHER 5
 MATCH (:Family {uid: $family})<-[:MEMBER_OF]-(u:Unit)-[e:EXCITES|INHIBITS]->(v:Unit)
 WITH DISTINCT u, e, v

@@ -1,7 +1,7 @@
 // Features that current claims find in more than one network: detected by a unit, family or circuit of it, or called
 // universal in it.
-// $networks (int): in how many networks at least
-// $limit (int): how many features
+// $networks (int = 2): in how many networks at least; as in 3
+// $limit (int = 20): how many features; as in 5
 CYPHER 5
 CALL () {
   MATCH (claim:Claim {predicate: 'detects'})-[:ASSERTS]->(f:Feature)

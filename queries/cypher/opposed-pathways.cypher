@@ -1,5 +1,6 @@
 // Two pathways of four layers which inhibit each other at each step and are then united by one unit.
-// $unit (string): uid of the unit that unites them
+// $unit (unit): the unit that unites them; as in handwritten/mixed4c:41
+// $limit (int = 400): how many steps; as in 8
 CYPHER 5
 MATCH (d1:Unit:Neuron)-[:EXCITES]->(u:Unit {uid: $unit})<-[:EXCITES]-(d2:Unit:Neuron) WHERE d1.channel < d2.channel
 MATCH (c1:Unit:Neuron)-[:EXCITES]->(d1), (c1)-[:INHIBITS]->(d2)
@@ -14,4 +15,4 @@ WITH u, step, first[step] AS one, second[step] AS other
 OPTIONAL MATCH (one)-[:MEMBER_OF]->(f1:Family)
 OPTIONAL MATCH (other)-[:MEMBER_OF]->(f2:Family)
 RETURN step, one.uid AS one, f1.name AS one_family, other.uid AS other, f2.name AS other_family, u.uid AS united_by
-ORDER BY step, one
+ORDER BY step, one LIMIT $limit

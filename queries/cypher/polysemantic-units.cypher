@@ -1,7 +1,7 @@
 // Units that current claims call polysemantic: on which evidence, what else they are said to respond to, and how many
 // current claims say otherwise (pure, or not polysemantic).
-// $network (string): of which network; empty for all
-// $limit (int): how many units
+// $network (string = ""): of which network, all if empty; as in handwritten
+// $limit (int = 20): how many units; as in 5
 CYPHER 5
 MATCH (claim:Claim {predicate: 'polysemantic', kind: 'unit'})
 WHERE claim.json IS NOT NULL AND NOT claim.negated AND NOT EXISTS { (:Claim)-[:SUPERSEDES]->(claim) }

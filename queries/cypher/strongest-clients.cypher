@@ -1,12 +1,9 @@
-// The units that a family excites or inhibits most, over its strong edges, with how many members do so.
-// $family (string): uid of the family
-// $limit (int): how many clients
+// The clients that rely most on a unit: those for which its kernel is the largest share of all they read, by l1.
+// $unit (unit): the unit; as in handwritten/mixed4c:41
+// $limit (int = 10): how many clients; as in 5
 CYPHER 5
-MATCH (:Family {uid: $family})<-[:MEMBER_OF]-(u:Unit)-[e:EXCITES|INHIBITS]->(client:Unit:Neuron)
-WITH client, sum(CASE WHEN e.sum > 0 THEN 1 ELSE 0 END) AS exciting,
-     sum(CASE WHEN e.sum < 0 THEN 1 ELSE 0 END) AS inhibiting,
-     sum(e.sum) AS sum, sum(e.share_in) AS share_in
-ORDER BY share_in DESC, client.uid LIMIT $limit
-OPTIONAL MATCH (client)-[:MEMBER_OF]->(f:Family)
-RETURN client.uid AS client, f.name AS family, exciting, inhibiting, sum, share_in
+MATCH (:Unit {uid: $unit})-[e:CONNECTS]->(client:Unit:Neuron)
+WITH client, e ORDER BY e.share_in DESC, client.uid LIMIT $limit
+RETURN client.uid AS client, COLLECT { MATCH (client)-[:MEMBER_OF]->(f:Family) RETURN DISTINCT f.name } AS families,
+       e.share_in AS share_in, e.sum AS sum, e.l2 AS l2, e.excitation AS excitation, e.inhibition AS inhibition
 ORDER BY share_in DESC, client

@@ -1,7 +1,7 @@
 // Units for which many of the seven arguments of "Zoom In" have been made, by current claims about them and by what
 // supports or disputes those; an argument counts where some evidence of it speaks in favour.
-// $arguments (int): how many of the seven at least
-// $limit (int): how many units
+// $arguments (int = 1): how many of the seven at least; as in 3
+// $limit (int = 20): how many units; as in 5
 CYPHER 5
 MATCH (e:Evidence)<-[:SUPPORTED_BY]-(brought:Claim)
 WHERE e.code IN ['feature_visualisation', 'dataset_examples', 'synthetic_examples', 'joint_tuning',
