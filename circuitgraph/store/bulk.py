@@ -37,7 +37,7 @@ _ARROW = {
     "int[]": pa.list_(pa.int32()),
     "float[]": pa.list_(pa.float32()),
 }
-# measured (benchmarks/load.py): what an edge takes besides its kernel, and the first logs of transactions
+# measured (benchmarks/store.py): what an edge takes besides its kernel, and the first logs of transactions
 _EDGE_BYTES = 250
 _OWN_BYTES = 600 << 20
 _STRONG_FLAGS = {"EXCITES": "excites", "INHIBITS": "inhibits", "MIXES": "mixes"}
@@ -75,6 +75,8 @@ def bulk_import(
         edge_count = sum(projection.total_count for projection in projections)
         with progress.task("writing edges", edge_count, "edge") as task:
             arguments = _Staging(staging).write(projections, kept or {}, task.advance)
+        # the import fetches the jars by itself, but under its own name
+        server.provision()
         with progress.task("importing", None, "") as task:
             server.run_admin(
                 [

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadReport", "Loaded", "load_bundles"]
 
-# measured on two cores (benchmarks/load.py); only their ratio decides, and only between two right ways
+# measured on two cores (benchmarks/store.py); only their ratio decides, and only between two right ways
 _BULK_EDGES_A_SECOND = 120_000
 _APPEND_EDGES_A_SECOND = 25_000
 _BULK_START_S = 15
