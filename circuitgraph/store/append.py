@@ -74,13 +74,17 @@ def append_room(projections: Sequence[Projection]) -> int:
     return _OWN_BYTES + sum(p.total_count * (_EDGE_BYTES + 2 * p.kernel_bytes) for p in projections)
 
 
-def remove_network(store: Store, network: str, *, motifs_of: str = "", progress: Progress = SILENT) -> None:
+def remove_network(
+    store: Store, network: str, *, motifs_of: str = "", keep_meta: bool = False, progress: Progress = SILENT
+) -> None:
     """Take a network out of the database, with everything that a bundle brought, and its motifs; claims stay.
 
     Parameters
     ----------
     motifs_of
         Hash of a bundle whose motifs stay, unbound, because it is about to be loaded again.
+    keep_meta
+        Whether its `Meta` stays and says that it is being removed.
     """
     with progress.task(f"removing {network}", None, "") as task:
         # before the first edge goes, so that no later load takes what is left for a beginning
@@ -95,7 +99,7 @@ def remove_network(store: Store, network: str, *, motifs_of: str = "", progress:
             "MATCH (n:LoadBatch) WHERE n.uid STARTS WITH $network + '|' "
             "WITH n LIMIT 5000 DELETE n RETURN count(*) AS n",
             "MATCH (n:Network {uid: $network}) DETACH DELETE n RETURN count(*) AS n",
-            "MATCH (n:Meta {network: $network}) DELETE n RETURN count(*) AS n",
+            *(() if keep_meta else ("MATCH (n:Meta {network: $network}) DELETE n RETURN count(*) AS n",)),
         ):
             while (count := store.run(f"CYPHER 5 {text}", write=True, network=network)[0]["n"]) > 1:
                 task.advance(count)
