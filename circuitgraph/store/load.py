@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from circuitgraph.store.neo4j import Store
     from circuitgraph.store.server import ManagedServer
 
-__all__ = ["LoadReport", "Loaded", "load_bundles"]
+__all__ = ["LoadReport", "Loaded", "check_room", "import_projections", "load_bundles"]
 
 # measured on two cores (benchmarks/store.py); only their ratio decides, and only between two right ways
 _BULK_EDGES_A_SECOND = 120_000
@@ -131,7 +131,7 @@ def _load(
     changed = [p for p in wanted if way != "bulk" and only_directions_differ(present.get(p.bundle.network), p)]
     for projection in changed:
         if store.server is not None:
-            _check_room(store.server, [projection], append_room)
+            check_room(store.server, [projection], append_room)
         create_schema(store)
         update_directions(store, projection, progress=progress)
         _complete(store, projection, progress)
@@ -143,18 +143,15 @@ def _load(
     if wanted and chosen == "bulk" and store.server is not None:
         others = _others(present, wanted)
         progress.note(f"bulk import of {sum(p.total_count for p in (*others, *wanted)):,} edges")
-        _check_room(store.server, [*others, *wanted], bulk_room)
+        check_room(store.server, [*others, *wanted], bulk_room)
         hashes = {p.bundle.network: p.bundle.sha256 for p in (*others, *wanted)}
         carried = [row for row in list_motifs(store) if row["bundle_sha256"] == hashes.get(row["network"], "")]
         kept = {"Motif": carried, "Circuit": list_circuits(store)}
         store.close()
-        bulk_import(store.server, [*others, *wanted], kept=kept, progress=progress)
-        create_schema(store)
-        for projection in (*others, *wanted):
-            _complete(store, projection, progress)
+        import_projections(store, store.server, [*others, *wanted], kept=kept, progress=progress)
     elif wanted:
         if store.server is not None:
-            _check_room(store.server, wanted, append_room)
+            check_room(store.server, wanted, append_room)
         create_schema(store)
         for projection in wanted:
             old = present.get(projection.bundle.network)
@@ -218,7 +215,10 @@ def _check_conflict(meta: dict[str, Any] | None, projection: Projection, *, repl
 def _choose_way(store: Store, wanted: Sequence[Projection], present: dict[str, Any], way: str) -> str:
     why_not = _why_no_bulk(store, present, {p.bundle.network for p in wanted})
     if way == "bulk" and why_not:
-        raise LoadError(f"loading in bulk is not possible here: {why_not}.", hint="Use --way append.")
+        hint = "Use --way append." + (
+            "" if store.server is None else " Or: circuitgraph rebuild BUNDLE... --catalogue DIR"
+        )
+        raise LoadError(f"loading in bulk is not possible here: {why_not}.", hint=hint)
     if way != "auto" or why_not:
         return "append" if why_not else way
     if store.is_new:
@@ -270,9 +270,40 @@ def _await_indexes(store: Store) -> None:
     store.run("CYPHER 5 CALL db.awaitIndexes(300)")
 
 
-def _check_room(
+def import_projections(
+    store: Store,
+    server: ManagedServer,
+    projections: Sequence[Projection],
+    *,
+    kept: Mapping[str, Sequence[dict[str, Any]]],
+    progress: Progress = SILENT,
+) -> None:
+    """Import networks in bulk in place of all that is there, count what arrived, and bind what was kept.
+
+    Parameters
+    ----------
+    server
+        The managed server of the store, which is not connected to it.
+    kept
+        As of `circuitgraph.store.bulk.bulk_import`.
+
+    Raises
+    ------
+    LoadError
+        What arrived is not what a bundle holds.
+    ServerError, DiskFullError
+        The import failed; the database is as it was.
+    """
+    bulk_import(server, projections, kept=kept, progress=progress)
+    create_schema(store)
+    for projection in projections:
+        _complete(store, projection, progress)
+
+
+def check_room(
     server: ManagedServer, projections: Sequence[Projection], room: Callable[[Sequence[Projection]], int]
 ) -> None:
+    """Raise `DiskFullError` where there is less room for a load than it needs."""
     # a Neo4j whose disk is full hangs and does not say why
     folder = server.settings.data_dir.expanduser()
     wanted, free = room(projections), shutil.disk_usage(folder).free
