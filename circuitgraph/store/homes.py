@@ -70,6 +70,15 @@ class Home:
         """Whether a server has run in it."""
         return (self.path / "data" / "databases" / "system").exists()
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it stays though another is live."""
+        return (self.path / "kept").exists()
+
+    def keep(self) -> None:
+        """Let it stay when another is made live."""
+        write_private(self.path / "kept", "")
+
     def disk_bytes(self) -> int:
         """Return how much its database takes on the disk."""
         total = 0
@@ -119,13 +128,13 @@ class Homes:
             write_private(path, json.dumps(process_mark(pid)))
 
     def remove_abandoned(self) -> None:
-        """Remove every home that is neither current nor in the hands of a process that lives."""
+        """Remove every home that is neither current, nor kept, nor in the hands of a process that lives."""
         current = self.current()
         if not (self.root / "homes").is_dir():
             return
         for path in (self.root / "homes").iterdir():
             is_current = current is not None and path == current.path
-            if not is_current and not self._worker(path / "owner.json"):
+            if not (is_current or Home(path).is_kept or self._worker(path / "owner.json")):
                 # an import goes on by itself when the process that began it was killed
                 orphan = self._worker(path / "admin.json")
                 if orphan is not None:

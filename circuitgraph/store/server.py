@@ -255,6 +255,23 @@ class ManagedServer:
             self._homes.make_current(home)
             self._homes.mark(home, "owner", None)
 
+    def adopt(self, made: Home, *, keep_old: bool = False) -> None:
+        """Stop the server and put a home in place of the live one that another server made, with the same password.
+
+        The old home is removed unless `keep_old`. A crash on the way leaves either the old or the new database, whole.
+        """
+        with self._alone("swapping homes"):
+            self.stop()
+            old = self._homes.current()
+            if keep_old and old is not None:
+                old.keep()
+            self._homes.mark(made, "owner", os.getpid())
+            home = Home(self._root / "homes" / made.name)
+            home.path.parent.mkdir(mode=0o700, exist_ok=True)
+            made.path.rename(home.path)
+            self._homes.make_current(home)
+            self._homes.mark(home, "owner", None)
+
     def discard(self, home: Home) -> None:
         """Remove a home that was made by `new_home` and is not wanted."""
         with self._alone("removing a home"):
