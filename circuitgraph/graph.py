@@ -6,10 +6,12 @@ with no bundle or database behind it. Whole networks stay in their bundle.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +23,15 @@ if TYPE_CHECKING:
     import networkx
 
 __all__ = ["CircuitEdge", "CircuitGraph", "CircuitUnit", "as_kernel"]
+
+_ATTRIBUTE = re.compile("[A-Za-z_][A-Za-z0-9_]{0,99}")
+_DEEPEST = 20
+# what units, edges and graphs say by themselves, here and in the formats that they are written in
+_OWN_UNIT = frozenset({"id", "uid", "layer", "order", "label"})
+_OWN_EDGE = frozenset(
+    {"id", "source", "target", "up", "down", "key", "label", "kernel", "anchor", "share_in", "sum", "l1", "weight"}
+)
+_OWN_GRAPH = frozenset({"layers", "name", "node_default", "edge_default", "mode"})
 
 
 def as_kernel(values: ArrayLike, place: str) -> NDArray[np.float32]:
@@ -61,6 +72,51 @@ def as_kernel(values: ArrayLike, place: str) -> NDArray[np.float32]:
     return kernel
 
 
+def _checked(attributes: Mapping[str, Any] | None, own: frozenset[str], place: str) -> dict[str, Any]:
+    """Return a copy of attributes that every format can hold: JSON values under plain names."""
+    out = {}
+    for name, value in (attributes or {}).items():
+        if not isinstance(name, str) or not _ATTRIBUTE.fullmatch(name) or name in own:
+            raise GraphError(
+                f"{place}: {str(name)[:80]!r} cannot be the name of an attribute.",
+                hint=f"Use letters, digits and _, and none of {', '.join(sorted(own))}.",
+            )
+        if not _is_json(value):
+            raise GraphError(
+                f"{place}: attribute {name} is {repr(value)[:80]}, which JSON has no word for.",
+                hint="Give texts, whole and finite numbers, truth values, None, lists of them, or dicts by text.",
+            )
+        out[name] = _copied(value)
+    return out
+
+
+def _is_json(value: Any, depth: int = 0) -> bool:
+    if depth > _DEEPEST:
+        return False
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(isinstance(name, str) and _is_json(each, depth + 1) for name, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(_is_json(each, depth + 1) for each in value)
+    return value is None or type(value) in (bool, int, str)
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _copied(each) for name, each in value.items()}
+    return [_copied(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
+def _known(data: Mapping[str, Any], own: frozenset[str]) -> dict[str, Any]:
+    """Return what of a networkx graph's attributes can be kept."""
+    return {
+        name: value
+        for name, value in data.items()
+        if isinstance(name, str) and _ATTRIBUTE.fullmatch(name) and name not in own and _is_json(value)
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class CircuitUnit:
     """A unit of a circuit.
@@ -73,11 +129,22 @@ class CircuitUnit:
         What to call it in a picture, any text; the uid's last part where empty.
     order
         Its place among the circuit's units of its layer, smallest first.
+    attributes
+        What else is known of it (a bias, norms): JSON values by name.
+
+    Raises
+    ------
+    GraphError
+        An attribute has a name that is the unit's own, or no JSON value.
     """
 
     uid: str
     label: str = ""
     order: int = 0
+    attributes: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "attributes", _checked(self.attributes, _OWN_UNIT, f"unit {self.uid}"))
 
     @property
     def layer(self) -> str:
@@ -99,6 +166,8 @@ class CircuitEdge:
         (`circuitgraph.kernels.anchor_of`); the middle of the kernel if None. It may lie outside.
     share_in
         The edge's share, 0 to 1, of the downstream unit's total l1; None where it is not known.
+    attributes
+        What else is known of it (the offset and stride of its block, what was linearised): JSON values by name.
 
     Raises
     ------
@@ -107,10 +176,10 @@ class CircuitEdge:
     NonFiniteError
         A weight is NaN or infinite; the message says which.
     GraphError
-        `share_in` lies outside 0 to 1, or the anchor is not a pair of finite numbers.
+        `share_in` lies outside 0 to 1, the anchor is not a pair of finite numbers, or an attribute cannot be kept.
     """
 
-    __slots__ = ("anchor", "down", "kernel", "share_in", "up")
+    __slots__ = ("anchor", "attributes", "down", "kernel", "share_in", "up")
 
     def __init__(
         self,
@@ -120,6 +189,7 @@ class CircuitEdge:
         *,
         anchor: tuple[float, float] | None = None,
         share_in: float | None = None,
+        attributes: Mapping[str, Any] | None = None,
     ) -> None:
         place = f"edge {up} -> {down}"
         self.up = up
@@ -133,6 +203,7 @@ class CircuitEdge:
         if share_in is not None and not 0 <= share_in <= 1:
             raise GraphError(f"{place}: share_in is {share_in}, a share lies between 0 and 1.")
         self.share_in = None if share_in is None else float(share_in)
+        self.attributes: Mapping[str, Any] = _checked(attributes, _OWN_EDGE, place)
 
     @property
     def sum(self) -> float:
@@ -147,7 +218,8 @@ class CircuitEdge:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CircuitEdge):
             return NotImplemented
-        same = (self.up, self.down, self.anchor, self.share_in) == (other.up, other.down, other.anchor, other.share_in)
+        names = ("up", "down", "anchor", "share_in", "attributes")
+        same = all(getattr(self, name) == getattr(other, name) for name in names)
         return same and np.array_equal(self.kernel, other.kernel)
 
     def __hash__(self) -> int:
@@ -169,6 +241,8 @@ class CircuitGraph:
         In any order; kept sorted by layer, `order`, uid.
     edges
         In any order, at most one from one unit to another; kept sorted as their units are.
+    attributes
+        What else is known of the circuit (its network, how it was chosen, what was left out): JSON values by name.
 
     Raises
     ------
@@ -192,7 +266,15 @@ class CircuitGraph:
     (CircuitEdge('net/a:3' -> 'net/b:7', 2x1, sum=+0),)
     """
 
-    def __init__(self, layers: Iterable[str], units: Iterable[CircuitUnit], edges: Iterable[CircuitEdge] = ()) -> None:
+    def __init__(
+        self,
+        layers: Iterable[str],
+        units: Iterable[CircuitUnit],
+        edges: Iterable[CircuitEdge] = (),
+        *,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.attributes: Mapping[str, Any] = _checked(attributes, _OWN_GRAPH, "making a circuit")
         self.layers = tuple(str(LayerId.parse(layer)) for layer in layers)
         place = {layer: index for index, layer in enumerate(self.layers)}
         if len(place) < len(self.layers):
@@ -251,19 +333,24 @@ class CircuitGraph:
         return tuple(unit for unit in self.units if unit.layer == layer)
 
     def to_networkx(self) -> networkx.DiGraph:
-        """Copy into a networkx graph: nodes by uid, kernels as arrays on the edges."""
+        """Copy into a networkx graph: nodes by uid, kernels as arrays on the edges, and all attributes."""
         import networkx
 
-        out = networkx.DiGraph(layers=list(self.layers))
+        out = networkx.DiGraph()
+        # by update, since an attribute may be called as a parameter of networkx is
+        out.graph.update(layers=list(self.layers))
+        out.graph.update(_copied(self.attributes))
         for unit in self.units:
             out.add_node(unit.uid, layer=unit.layer, order=unit.order, label=unit.label)
+            out.nodes[unit.uid].update(_copied(unit.attributes))
         for edge in self.edges:
             out.add_edge(edge.up, edge.down, kernel=edge.kernel, anchor=edge.anchor, share_in=edge.share_in)
+            out.edges[edge.up, edge.down].update(_copied(edge.attributes))
         return out
 
     @classmethod
     def from_networkx(cls, graph: networkx.DiGraph) -> CircuitGraph:
-        """Read what `to_networkx` gives; attributes that it does not know are ignored.
+        """Read what `to_networkx` gives; attributes that are no JSON values under plain names are ignored.
 
         Raises
         ------
@@ -282,17 +369,21 @@ class CircuitGraph:
             if "kernel" not in data:
                 raise GraphError(f"reading a circuit from networkx: edge {up} -> {down} has no attribute 'kernel'.")
             anchor, share_in = data.get("anchor"), data.get("share_in")
-            edges.append(CircuitEdge(str(up), str(down), data["kernel"], anchor=anchor, share_in=share_in))
+            more = _known(data, _OWN_EDGE)
+            edges.append(
+                CircuitEdge(str(up), str(down), data["kernel"], anchor=anchor, share_in=share_in, attributes=more)
+            )
         units = [
-            CircuitUnit(str(uid), str(data.get("label", "")), int(data.get("order", 0)))
+            CircuitUnit(str(uid), str(data.get("label", "")), int(data.get("order", 0)), _known(data, _OWN_UNIT))
             for uid, data in graph.nodes(data=True)
         ]
-        return cls(graph.graph["layers"], units, edges)
+        return cls(graph.graph["layers"], units, edges, attributes=_known(graph.graph, _OWN_GRAPH))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CircuitGraph):
             return NotImplemented
-        return (self.layers, self.units, self.edges) == (other.layers, other.units, other.edges)
+        names = ("layers", "units", "edges", "attributes")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def __hash__(self) -> int:
         return hash((self.layers, self.units, self.edges))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,20 @@ from circuitgraph.graph import CircuitEdge
 from circuitgraph.ids import UnitId
 from circuitgraph.kernels import anchor_of, union_window
 
-__all__ = ["EdgeTable", "KernelReader", "kernel_sha256", "kernel_sums", "rounded"]
+__all__ = [
+    "BLOCK_FACTS",
+    "EdgeTable",
+    "KernelReader",
+    "block_facts",
+    "kernel_sha256",
+    "kernel_sums",
+    "rounded",
+    "with_attributes",
+]
+
+BLOCK_FACTS = ("offset", "window", "stride", "form", "approximations", "ignored_activations")
+"""What of a stored block `block_facts` reads."""
+
 
 _DIGITS = 7
 
@@ -198,3 +211,26 @@ def kernel_sums(kernel: NDArray[np.float32]) -> tuple[float, float]:
 def rounded(value: float) -> float:
     """Return a number in seven digits, without the sign of zero."""
     return float(f"{value:.{_DIGITS}g}") + 0.0
+
+
+def block_facts(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what an edge says of the stored blocks of its two layers: `BLOCK_FACTS` of each are given.
+
+    The offset is that of the smallest window that holds them all, on which the kernel lies.
+    """
+    offset, _ = union_window([part["offset"] for part in parts], [part["window"] for part in parts])
+    ignored = [part["ignored_activations"] for part in parts if part["ignored_activations"] is not None]
+    return {
+        "offset": list(offset),
+        "stride": list(parts[0]["stride"]),
+        "form": parts[0]["form"] if len(parts) == 1 else "row block",
+        "approximations": list(dict.fromkeys(token for part in parts for token in part["approximations"])),
+        "ignored_activations": max(ignored, default=None),
+    }
+
+
+def with_attributes(edge: CircuitEdge, attributes: Mapping[str, Any]) -> CircuitEdge:
+    """Return the same edge with attributes."""
+    return CircuitEdge(
+        edge.up, edge.down, edge.kernel, anchor=edge.anchor, share_in=edge.share_in, attributes=attributes
+    )

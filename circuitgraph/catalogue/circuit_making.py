@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.catalogue.circuit_kernels import EdgeTable, KernelReader, kernel_sha256, kernel_sums, rounded
+from circuitgraph.catalogue.circuit_walk import By, check_options, walk_around
 from circuitgraph.catalogue.circuits import CircuitRecord, IncludedUnit, RecordedEdge
 from circuitgraph.catalogue.claims import Author
 from circuitgraph.errors import CatalogueError, UnknownNetworkError
@@ -17,9 +18,6 @@ from circuitgraph.graph import CircuitEdge, CircuitGraph
 from circuitgraph.ids import UnitId
 
 __all__ = ["By", "circuit_around", "circuit_from_graph", "circuit_from_rows", "make_circuit"]
-
-By = Literal["l1", "l2", "share_in"]
-"""What edges are ranked by."""
 
 Bundles = Bundle | Sequence[Bundle]
 
@@ -201,7 +199,7 @@ def make_circuit(
         raise CatalogueError(
             f"{signed.act}: edges={edges!r} is not known.", hint='Give "strongest", "all", or (up, down) pairs.'
         )
-    _check_options(signed.act, by, top=top)
+    check_options(signed.act, by, top=top)
     found = _between(shop, own)
     pairs, kept = [], 0.0
     for table in found:
@@ -261,31 +259,19 @@ def circuit_around(
         An option cannot be used.
     """
     signed = _Signature(title, author, date, slug, description, reference, supersedes)
-    _check_options(signed.act, by, hops_up=hops_up + 1, hops_down=hops_down + 1, top=top)
+    check_options(signed.act, by, hops_up=hops_up + 1, hops_down=hops_down + 1, top=top)
     shop = _Workshop.open(bundle, signed, None, labels)
-    reader = shop.readers[bundle.network]
     centre = shop.unit(unit)
-    roles = {str(centre): "centre"}
-    pairs: dict[tuple[str, str], None] = {}
-    seen = 0
-
-    def follow(hops: int, role: str, edges_at: Callable[[UnitId], list[EdgeTable]], end: int) -> None:
-        nonlocal seen
-        frontier = [str(centre)]
-        for _ in range(hops):
-            reached: dict[str, None] = {}
-            for uid in frontier:
-                tables = edges_at(UnitId.parse(uid))
-                seen += sum(map(len, tables))
-                for pair in _strongest(tables, top, min_share, by):
-                    pairs[pair] = None
-                    reached[pair[end]] = None
-            frontier = [uid for uid in reached if uid not in roles]
-            roles.update(dict.fromkeys(frontier, role))
-
-    follow(hops_up, "upstream", lambda each: [reader.into_unit(each)], 0)
-    follow(hops_down, "downstream", reader.out_of_unit, 1)
-    shop.roles = roles
+    walk = walk_around(
+        shop.readers[bundle.network],
+        centre,
+        hops_up=hops_up,
+        hops_down=hops_down,
+        top=top,
+        min_share=min_share,
+        by=by,
+    )
+    shop.roles = walk.roles
     thresholds = {
         "rule": "around",
         "unit": str(centre),
@@ -294,10 +280,10 @@ def circuit_around(
         "by": by,
         "top": top,
         "min_share": float(min_share),
-        "kept": len(pairs),
-        "of": seen,
+        "kept": len(walk.pairs),
+        "of": walk.seen,
     }
-    return shop.record([UnitId.parse(uid) for uid in roles], list(pairs), thresholds, signed)
+    return shop.record([UnitId.parse(uid) for uid in walk.roles], walk.pairs, thresholds, signed)
 
 
 def circuit_from_rows(
@@ -410,21 +396,3 @@ def _between(shop: _Workshop, units: Sequence[UnitId]) -> list[EdgeTable]:
     for unit in units:
         found.append(shop.reader(unit).between([each for each in units if each.network == unit.network], [unit]))
     return [table for table in found if len(table)]
-
-
-def _strongest(tables: Sequence[EdgeTable], top: int, min_share: float, by: By) -> list[tuple[str, str]]:
-    """Return the strongest edges of several tables, equal ones by their units."""
-    ranked: list[tuple[float, str, str]] = []
-    for table in tables:
-        some = table.cut(table.share_in >= np.float32(min_share)).strongest(top, by)
-        ranked += [(-float(value), *pair) for value, pair in zip(some.strength(by), some.pairs(), strict=True)]
-    return [(up, down) for _, up, down in sorted(ranked)[:top]]
-
-
-def _check_options(act: str, by: str, **least_one: int) -> None:
-    if by not in get_args(By):
-        raise CatalogueError(f"{act}: by={by!r} is not known.", hint=f"Give one of {', '.join(get_args(By))}.")
-    for name, value in least_one.items():
-        if value < 1:
-            least = 0 if name.startswith("hops") else 1
-            raise CatalogueError(f"{act}: {name} is {value - 1 + least}, {least} or more is wanted.")

@@ -11,6 +11,7 @@ from circuitgraph.catalogue.circuits import CircuitRecord, get_circuit
 from circuitgraph.catalogue.circuits import list_circuits as circuits_of
 from circuitgraph.catalogue.local import Catalogue
 from circuitgraph.cli.catalogue.opening import open_catalogue
+from circuitgraph.cli.circuit_around import around
 from circuitgraph.cli.circuit_new import add, new
 from circuitgraph.cli.options import catalogue_option, format_option, quiet_option
 from circuitgraph.cli.output import say, show_tables
@@ -39,6 +40,7 @@ def circuit() -> None:
 
 circuit.add_command(new)
 circuit.add_command(add)
+circuit.add_command(around)
 
 
 @circuit.command(name="list", epilog="Example: circuitgraph circuit list")

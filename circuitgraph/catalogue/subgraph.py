@@ -1,0 +1,181 @@
+"""The circuit around a unit as a graph in memory, with its kernels: from a bundle or from the graph database.
+
+Both give the same graph where the database holds all edges; where it holds a choice of them, the graph says so under
+its attribute ``left_out``. `circuitgraph.export` writes one to GraphML, GEXF and JSON and reads it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.catalogue.circuit_kernels import BLOCK_FACTS, KernelReader, block_facts, with_attributes
+from circuitgraph.catalogue.circuit_walk import By, EdgeReader, check_options, walk_around
+from circuitgraph.graph import CircuitEdge, CircuitGraph, CircuitUnit
+from circuitgraph.ids import UnitId
+
+if TYPE_CHECKING:
+    from circuitgraph.store import Store
+
+__all__ = ["CircuitSource", "circuit_around"]
+
+_UNIT = ("channel", "bias", "in_norm", "out_norm", "is_dead")
+
+
+class CircuitSource(EdgeReader, Protocol):
+    """What a circuit's graph can be taken from."""
+
+    def unit(self, name: str) -> UnitId:
+        """Return the neuron called `name`."""
+        ...
+
+    def edges(self, pairs: Sequence[tuple[str, str]]) -> list[CircuitEdge]:
+        """Return the kernels of edges, with what is known of their blocks."""
+        ...
+
+    def units(self, uids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return what is known of units, by uid."""
+        ...
+
+    def layers(self, network: str) -> dict[str, dict[str, Any]]:
+        """Return what is known of a network's layers, by uid, upstream first."""
+        ...
+
+    def about(self, network: str, uids: Sequence[str]) -> dict[str, Any]:
+        """Return what is known of the network: weights_sha256, bundle_sha256, approximations, left_out."""
+        ...
+
+
+def circuit_around(
+    source: Bundle | Store,
+    unit: str,
+    *,
+    hops: int = 2,
+    top: int = 8,
+    min_share: float = 0.0,
+    by: By = "l2",
+    hops_up: int | None = None,
+    hops_down: int | None = None,
+) -> CircuitGraph:
+    """Return a unit, its strongest neighbours and theirs, and the kernels that lead from one to the other.
+
+    Parameters
+    ----------
+    source
+        A bundle, or a store that holds the unit's network.
+    unit
+        Its uid, or a short form as ``4c:447`` where the network is clear.
+    hops
+        How often to go on from each unit that was reached, upstream and downstream.
+    top, min_share
+        How many edges to follow at each unit, and the least share of their target's total l1 that they must have.
+    by
+        What "strongest" is measured in.
+    hops_up, hops_down
+        As `hops`, for one side.
+
+    Returns
+    -------
+    Units have the attributes role, channel, bias, in_norm, out_norm and is_dead; edges offset and stride (cells of the
+    upstream layer), form, approximations and ignored_activations of their block; the graph network, weights_sha256,
+    bundle_sha256, approximations, layer_facts, around (how it was chosen) and left_out.
+
+    Raises
+    ------
+    IdError, UnknownLayerError, UnknownUnitError
+        There is no such neuron.
+    CatalogueError
+        An option cannot be used.
+    """
+    up, down = (hops if each is None else each for each in (hops_up, hops_down))
+    check_options(f"taking the circuit around {unit[:80]!r}", by, hops_up=up + 1, hops_down=down + 1, top=top)
+    reader = _source_of(source)
+    centre = reader.unit(unit)
+    walk = walk_around(reader, centre, hops_up=up, hops_down=down, top=top, min_share=min_share, by=by)
+    uids = list(walk.roles)
+    facts = reader.units(uids)
+    layers = reader.layers(centre.network)
+    own = {str(UnitId.parse(uid).layer_id) for uid in uids}
+    count: dict[str, int] = {}
+    units = []
+    for uid, role in walk.roles.items():
+        layer = str(UnitId.parse(uid).layer_id)
+        count[layer] = count.get(layer, -1) + 1
+        units.append(CircuitUnit(uid, "", count[layer], {"role": role, **facts[uid]}))
+    around = {
+        "unit": str(centre),
+        "hops_up": up,
+        "hops_down": down,
+        "by": by,
+        "top": top,
+        "min_share": float(min_share),
+        "kept": len(walk.pairs),
+        "of": walk.seen,
+    }
+    return CircuitGraph(
+        [layer for layer in layers if layer in own],
+        units,
+        reader.edges(walk.pairs),
+        attributes={
+            "network": centre.network,
+            "layer_facts": {layer: layers[layer] for layer in layers if layer in own},
+            "around": around,
+            **reader.about(centre.network, uids),
+        },
+    )
+
+
+def _source_of(source: Bundle | Store) -> CircuitSource:
+    if isinstance(source, Bundle):
+        return _BundleSource(source)
+    from circuitgraph.catalogue.stored_kernels import StoredKernels
+
+    return StoredKernels(source)
+
+
+class _BundleSource(KernelReader):
+    """A bundle as the source of a circuit."""
+
+    def unit(self, name: str) -> UnitId:
+        return self.bundle.neuron(name)
+
+    def edges(self, pairs: Sequence[tuple[str, str]]) -> list[CircuitEdge]:
+        found = []
+        for up, down in pairs:
+            edge = self.edge(up, down)
+            of_pair = (up.rpartition(":")[0], down.rpartition(":")[0])
+            parts = [part for part in self.bundle.blocks if (part.up, part.down) == of_pair]
+            more = block_facts([{name: getattr(part, name) for name in BLOCK_FACTS} for part in parts])
+            found.append(with_attributes(edge, more))
+        return found
+
+    def units(self, uids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        table = self.bundle.units
+        names = table["uid"].to_pylist()
+        wanted = set(uids)
+        places = [place for place, uid in enumerate(names) if uid in wanted]
+        rows = table.take(places).select(["uid", *_UNIT]).to_pylist()
+        return {row["uid"]: {name: row[name] for name in _UNIT} for row in rows}
+
+    def layers(self, network: str) -> dict[str, dict[str, Any]]:  # noqa: ARG002
+        return {
+            layer.uid: {
+                "index": layer.index,
+                "kind": layer.kind,
+                "unit_count": layer.unit_count,
+                "size": list(layer.size),
+                "stride": list(layer.stride),
+                "receptive_field": list(layer.receptive_field),
+            }
+            for layer in self.bundle.layers
+        }
+
+    def about(self, network: str, uids: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
+        info = self.bundle.info
+        return {
+            "weights_sha256": info.weights_sha256,
+            "bundle_sha256": self.bundle.sha256,
+            "approximations": list(info.approximations),
+            "left_out": [],
+        }
