@@ -106,7 +106,8 @@ def _compare_included(store: Store, circuits: Sequence[Mapping[str, Any]], findi
         for row in store.run("CYPHER 5 MATCH (n:Network) RETURN n.uid AS uid, n.weights_sha256 AS sha")
     }
     there = present_uids(store, "Unit", {unit for row in circuits for unit in row["units"]})
-    text = "CYPHER 5 MATCH (c:Circuit {uid: $uid})-[r:INCLUDES]->(u) RETURN u.uid AS unit, r.role AS role, r.order AS order"
+    answer = "RETURN u.uid AS unit, r.role AS role, r.order AS place"
+    text = f"CYPHER 5 MATCH (c:Circuit {{uid: $uid}})-[r:INCLUDES]->(u) {answer}"
     for row in circuits:
         own = set(zip(row["networks"], row["weights"], strict=True))
         wanted = sorted(
@@ -114,7 +115,7 @@ def _compare_included(store: Store, circuits: Sequence[Mapping[str, Any]], findi
             for unit, role, order in zip(row["units"], row["roles"], row["orders"], strict=True)
             if unit in there and (unit.partition("/")[0], loaded.get(unit.partition("/")[0])) in own
         )
-        found = sorted((str(r["unit"]), r["role"] or "", r["order"]) for r in store.run(text, uid=row["uid"]))
+        found = sorted((str(r["unit"]), r["role"] or "", r["place"]) for r in store.run(text, uid=row["uid"]))
         if found != wanted:
             findings.add("", row["uid"], "INCLUDES", wanted, found)
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from circuitgraph.store.attributions import AttributionLoad
     from circuitgraph.store.neo4j import Store
 
-__all__ = ["SyncCount", "SyncReport", "sync"]
+__all__ = ["SyncCount", "SyncReport", "sync", "take_out"]
 
 _T = TypeVar("_T")
 # above so many claims they are compared by the first two digits of their ids, so that memory does not grow with them
@@ -150,6 +150,40 @@ def sync(
     report.unbound = count_unbound(store)
     order = ("claims", "features", "families", "circuits", "releases")
     report.counts.sort(key=lambda count: order.index(count.kind))
+    return report
+
+
+def take_out(catalogue: Catalogue, store: Store) -> SyncReport:
+    """Bring to a folder what only the database has, and write nothing to the database.
+
+    Raises
+    ------
+    ClaimError
+        The folder holds what is not what its hash says.
+    """
+    stored = StoreCatalogue(store)
+    report = SyncReport()
+    ours = catalogue.vocabulary().entries
+    features = _readable(read_records(store, "feature"), read_stored_entry, report)
+    new = catalogue.add_features([feature for feature in features if feature.entry not in ours])
+    report.counts.append(SyncCount("features", len(features) - new, 0, new))
+    families: Sequence[Document] = _readable(read_records(store, "family"), read_stored_family, report)
+    rows = [(row["uid"], row["record"]) for row in list_circuits(store)]
+    circuits: Sequence[Document] = _readable(rows, read_stored_circuit, report)
+    of_folder = {each.sha256 for kind in (FamilyRecord, CircuitRecord) for each in catalogue.documents(kind)}
+    for kind, theirs in (("families", families), ("circuits", circuits)):
+        wanted = [each for each in theirs if each.sha256 not in of_folder]
+        new = _one_by_one(wanted, catalogue, report)
+        report.counts.append(SyncCount(kind, len(theirs) - len(wanted), 0, new))
+    on_both = to_folder = 0
+    for beginning in [f"claim:{byte:02x}" for byte in range(256)] if claim_count(store) > _MANY else ["claim:"]:
+        sql = "SELECT id FROM claims WHERE id >= ? AND id < ?"
+        own = {row[0] for row in catalogue.index.rows(sql, (beginning, beginning + _LAST))}
+        others = set(claim_ids_beginning(store, beginning))
+        on_both += len(own & others)
+        for part in _portions(sorted(others - own)):
+            to_folder += len(catalogue.add(_read(stored, part, report)).added)
+    report.counts.append(SyncCount("claims", on_both, 0, to_folder))
     return report
 
 

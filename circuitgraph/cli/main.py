@@ -24,6 +24,7 @@ _COMMANDS = {
     "annotate": ("circuitgraph.cli.annotate", "annotate"),
     "bundle": ("circuitgraph.cli.bundle", "bundle"),
     "catalogue": ("circuitgraph.cli.catalogue", "catalogue"),
+    "check": ("circuitgraph.cli.check", "check"),
     "circuit": ("circuitgraph.cli.circuit", "circuit"),
     "config": ("circuitgraph.cli.config", "config"),
     "demo": ("circuitgraph.cli.demo", "demo"),
@@ -32,14 +33,16 @@ _COMMANDS = {
     "inspect": ("circuitgraph.cli.bundle", "inspect"),
     "load": ("circuitgraph.cli.query", "load"),
     "motifs": ("circuitgraph.cli.motifs", "motifs"),
+    "networks": ("circuitgraph.cli.networks", "networks"),
     "query": ("circuitgraph.cli.query", "query"),
+    "rebuild": ("circuitgraph.cli.rebuild", "rebuild"),
     "server": ("circuitgraph.cli.server", "server"),
     "sql": ("circuitgraph.cli.sql", "sql"),
 }
 
 
 # commands that leave a state from which they go on
-_RESUMABLE = ("demo", "import", "load", "server")
+_RESUMABLE = ("check", "demo", "import", "load", "rebuild", "server")
 
 
 class _LazyGroup(click.Group):

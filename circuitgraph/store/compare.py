@@ -293,10 +293,8 @@ class _Sums:
                 self._add((part.up, part.down, type_, None, *ends), strong, tuple(names), count=int(own.sum()))
             values = batch.table["kernel"].combine_chunks().values.to_numpy().astype(np.float64)
             sums = kernels.setdefault(part.block, [0.0, 0.0, 0.0, 0.0])
-            for place, value in enumerate(
-                (values.sum(), np.abs(values).sum(), columns["sum"].sum(), columns["l1"].sum())
-            ):
-                sums[place] += float(value)
+            both = (values, np.abs(values), columns["sum"], columns["l1"])
+            kernels[part.block] = [before + float(each.sum()) for before, each in zip(sums, both, strict=True)]
         for block, (total, l1, said, said_l1) in kernels.items():
             if abs(total - said) > _KERNEL_TOLERANCE * l1 or abs(l1 - said_l1) > _KERNEL_TOLERANCE * l1:
                 network = projection.bundle.network

@@ -73,9 +73,9 @@ def _compare_batch(store: Store, network: str, batch: EdgeBatch, findings: Findi
             findings.add(network, where, "CONNECTS.kh, kw", part.window, (found["kh"], found["kw"]))
         if not isinstance(kernel, list) or not np.array_equal(np.array(kernel, dtype=np.float32), kernels[place]):
             findings.add(network, where, "CONNECTS.kernel", kernels[place].tolist(), kernel)
-    for place in np.flatnonzero(seen != 1):
-        where = f"{ups[place]} -> {downs[place]} (block {part.block})"
-        findings.add(network, where, "number of CONNECTS", 1, int(seen[place]))
+    for wrong in np.flatnonzero(seen != 1).tolist():
+        where = f"{ups[wrong]} -> {downs[wrong]} (block {part.block})"
+        findings.add(network, where, "number of CONNECTS", 1, int(seen[wrong]))
 
 
 def _edges_of(store: Store, ups: list[str], downs: list[str], block: int) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,9 +13,8 @@ from circuitgraph.catalogue.attributions import AttributionInfo, AttributionTabl
 from circuitgraph.catalogue.store_check import StoreCheck, check_store
 from circuitgraph.catalogue.store_repair import repair_store
 from circuitgraph.catalogue.sync import sync
-from circuitgraph.errors import LoadError, NetworkConflictError
 from circuitgraph.store import Store
-from circuitgraph.store.append import APPENDING, remove_network
+from circuitgraph.store.append import remove_network
 from circuitgraph.store.attributions import drop_attributions
 from circuitgraph.store.claims import drop_catalogue
 from circuitgraph.testing.bundles import write_synthetic_bundle
