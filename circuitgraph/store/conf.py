@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from circuitgraph.errors import SettingsError
+from circuitgraph.store.versions import NEO4J_VERSION, RELEASES, Release
 
 __all__ = ["HOST", "limits_conf", "memory_bytes", "server_conf", "write_conf"]
 
@@ -25,13 +26,15 @@ def memory_bytes(size: str) -> int:
     return int(size[:-1]) << {"m": 20, "g": 30}[size[-1]]
 
 
-def limits_conf(*, heap: str, page_cache: str) -> dict[str, str]:
+def limits_conf(*, heap: str, page_cache: str, release: Release = RELEASES[NEO4J_VERSION]) -> dict[str, str]:
     """Return what is shut off and how much memory may be used.
 
     Parameters
     ----------
     heap, page_cache
         As ``512m`` or ``2g``. One transaction may take half of the heap, all together seven tenths.
+    release
+        What it does not know is left out.
 
     Raises
     ------
@@ -45,7 +48,7 @@ def limits_conf(*, heap: str, page_cache: str) -> dict[str, str]:
             hint="Set CIRCUITGRAPH_HEAP=1g",
         )
     heap_mib = heap_bytes >> 20
-    return {
+    conf = {
         "server.http.enabled": "false",
         "server.https.enabled": "false",
         "dbms.usage_report.enabled": "false",
@@ -65,9 +68,10 @@ def limits_conf(*, heap: str, page_cache: str) -> dict[str, str]:
         "server.memory.heap.max_size": heap,
         "server.memory.pagecache.size": page_cache,
     }
+    return {name: value for name, value in conf.items() if name not in release.unknown_settings}
 
 
-def server_conf(*, port: int, heap: str, page_cache: str) -> dict[str, str]:
+def server_conf(*, port: int, heap: str, page_cache: str, release: Release = RELEASES[NEO4J_VERSION]) -> dict[str, str]:
     """Return every setting of a managed server that answers Bolt on `port`.
 
     Raises
@@ -82,7 +86,7 @@ def server_conf(*, port: int, heap: str, page_cache: str) -> dict[str, str]:
         **{f"server.directories.{name}": name for name in DIRECTORIES},
         "server.default_listen_address": HOST,
         "server.bolt.listen_address": f"{HOST}:{port}",
-        **limits_conf(heap=heap, page_cache=page_cache),
+        **limits_conf(heap=heap, page_cache=page_cache, release=release),
     }
 
 

@@ -71,6 +71,14 @@ class Home:
         return (self.path / "data" / "databases" / "system").exists()
 
     @property
+    def version(self) -> str | None:
+        """The version of Neo4j that worked on it last; None if it is not known."""
+        try:
+            return (self.path / "version").read_text(encoding="ascii").strip() or None
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    @property
     def is_kept(self) -> bool:
         """Whether it stays though another is live."""
         return (self.path / "kept").exists()
@@ -135,13 +143,16 @@ class Homes:
         for path in (self.root / "homes").iterdir():
             is_current = current is not None and path == current.path
             if not (is_current or Home(path).is_kept or self._worker(path / "owner.json")):
-                # an import goes on by itself when the process that began it was killed
-                orphan = self._worker(path / "admin.json")
-                if orphan is not None:
-                    with suppress(psutil.Error):
-                        orphan.kill()
-                        wait_for_end(orphan, 10)
+                self.end_admin(Home(path))
                 shutil.rmtree(path, ignore_errors=True)
+
+    def end_admin(self, home: Home) -> None:
+        """End an administration tool on `home` that goes on by itself, since the process that began it was killed."""
+        orphan = self._worker(home.path / "admin.json")
+        if orphan is not None:
+            with suppress(psutil.Error):
+                orphan.kill()
+                wait_for_end(orphan, 10)
 
     def _worker(self, path: Path) -> psutil.Process | None:
         try:

