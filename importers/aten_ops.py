@@ -16,13 +16,13 @@ from torch._ops import OpOverload
 from circuitgraph.errors import UnsupportedOperationError
 from importers import torch_ops as ops
 from importers.index_replay import replay
-from importers.torch_steps import NOTHING_ADMITS_IT
+from importers.torch_steps import NOTHING_ADMITS_IT, cast
 
 __all__ = ["aten_name", "carry_over", "is_written_in_place"]
 
 # what leaves the data as it is, or turns it to another type
 _PASSED_ON = frozenset(
-    ["alias", "clone", "contiguous", "detach", "lift_fresh_copy", "to", "_to_copy", "feature_dropout", "alpha_dropout"]
+    ["alias", "clone", "contiguous", "detach", "lift_fresh_copy", "feature_dropout", "alpha_dropout"]
 )
 _REPLAYED = frozenset(
     [
@@ -83,6 +83,8 @@ _REORDERED: Mapping[str, Callable[..., Any]] = {
     "batch_norm": _batch_norm,
     "rsub": _reversed_subtraction,
     "clamp_min": _clamp_min,
+    "to": cast,
+    "_to_copy": cast,
     "convolution": _convolution,
     "constant_pad_nd": lambda x, pad, value=0: replay(ops.REPLAYED_FUNCTIONS[F.pad], (x, pad, "constant", value), {}),
 }

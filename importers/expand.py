@@ -256,7 +256,8 @@ class Expansion:
         if isinstance(op, Pool):
             return _Value({s: self._pooled(op, p) for s, p in values[0].paths.items()}, values[0].bias)
         if isinstance(op, GlobalPool):
-            return _Value({s: ways.mean_of_map(p) for s, p in values[0].paths.items()}, values[0].bias)
+            size = self.graph.nodes[node.inputs[0]].shape[1:]
+            return _Value({s: ways.mean_of_map(p, size=size) for s, p in values[0].paths.items()}, values[0].bias)
         if isinstance(op, Concat):
             return _concatenated(values, [self.graph.nodes[source].shape[0] for source in node.inputs], node.shape[0])
         if isinstance(op, Gather):

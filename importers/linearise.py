@@ -26,6 +26,7 @@ from importers.linear_ops import Gate, Input, LinearGraph, MapShape, Node, Op, U
 from importers.module_twin import make_twin
 from importers.operation_graph import Trace, attribute
 from importers.tensor_names import function_name, tensor_names
+from importers.torch_nonlinear import SQUASHED
 from importers.torch_ops import Step, Traced
 from importers.torch_refusals import reason_for_module
 from importers.torch_steps import NOTHING_ADMITS_IT, need_data
@@ -223,7 +224,7 @@ class _Builder:
         raise UnsupportedOperationError("it has no linear form here", hint=NOTHING_ADMITS_IT)
 
     def _carry_out(self, step: Step, node: fx.Node) -> Traced:
-        if isinstance(step.op, Unsupported):
+        if isinstance(step.op, Unsupported) and not self._may_be_gate(step):
             return self._emit(node, step.op, [x.base for x in traced_in(step.inputs)])
         op = step.op
         if isinstance(op, Gate):
@@ -239,6 +240,14 @@ class _Builder:
         made = self._add(node, op, inputs, (channels, rows, cols), (rows, cols, channels))
         made.index = torch.arange(rows * cols * channels).reshape(channels, rows, cols).permute(1, 2, 0)
         return made
+
+    def _may_be_gate(self, step: Step) -> bool:
+        """Whether it is a sigmoid of a map or vector: what it was taken of must be known by its own name."""
+        found = traced_in(step.inputs)
+        if step.op is not SQUASHED or len(found) != 1:
+            return False
+        is_vector = len(found[0].shape) == 1 and self.nodes[found[0].base].shape[1:] == (1, 1)
+        return is_vector or len(found[0].shape) == 3
 
     def _emit(self, node: fx.Node, op: Op, inputs: list[str]) -> Traced:
         result = self.trace.results[node]

@@ -157,8 +157,9 @@ def _written_out(x: Data, factor: Data) -> tuple[str, Data, float] | None:
     """Read ``x * factor`` as ``gain * activation(source)``, if it is one: (its name, source, gain)."""
     squashed = _squashed(factor)
     if squashed is not None:
-        # x * sigmoid(1.702 * x) stands for a GELU
-        return (squashed[0], x, 1.0) if _multiple(squashed[1], x) is not None else None
+        # x * sigmoid(1.702 * x) stands for a GELU; times a negative number it would go to zero where x is large
+        times = _multiple(squashed[1], x)
+        return (squashed[0], x, 1.0) if times is not None and times > 0 else None
     made = factor.maker
     if made is None:
         return None

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from onnx import TensorProto
 
 from importers.linear_ops import (
     ChannelNorm,
@@ -31,6 +32,7 @@ from importers.onnx_steps import NO_OPTION, Call, Data, Step, pointwise, refuse
 __all__ = ["POOLS", "REPLAYED", "RULES", "Rule"]
 
 Pair = tuple[int, int]
+_FLOATS = frozenset([TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16])
 Rule = Callable[[Call], Step | Data]
 
 POOLS = frozenset(["MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "LpPool", "GlobalLpPool"])
@@ -194,6 +196,12 @@ def _pass(call: Call) -> Data:
     return call.data()
 
 
+def _cast(call: Call) -> Data:
+    if call.attributes.get("to") not in _FLOATS:
+        raise refuse("it cuts the data to whole numbers", NO_OPTION)
+    return call.data()
+
+
 def _dropout(call: Call) -> Data:
     if call.one(2, "training mode"):
         raise refuse("it drops at random")
@@ -215,7 +223,7 @@ RULES: Mapping[str, Rule] = {
     "LayerNormalization": _layer_norm,
     "LRN": lambda call: Step(LocalResponseNorm(), [call.map()]),
     "Identity": _pass,
-    "Cast": _pass,
+    "Cast": _cast,
     "CastLike": _pass,
     "Dropout": _dropout,
 }

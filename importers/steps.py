@@ -101,14 +101,16 @@ def scale(paths: Paths, gain: NDArray[np.float64]) -> Paths:
     return paths.with_pieces(pieces)
 
 
-def mean_of_map(paths: Paths) -> Paths:
-    """Carry paths through the mean over all positions, where only the sum of a kernel matters.
+def mean_of_map(paths: Paths, *, size: Pair) -> Paths:
+    """Carry paths through the mean over all positions of a map of `size`, where only the sum of a kernel matters.
 
-    That is exact where the way there reads one cell at stride 1; else terms at the border are dropped, and
-    "border" says so.
+    That is exact where each of the source's cells is read once, by the position it lies at; else terms at the border
+    are dropped, and "border" says so.
     """
     need_sliding(paths, "a global pool")
-    plain = paths.stride == (1, 1) and all((p.window, p.offset) == ((1, 1), (0, 0)) for p in paths.pieces)
+    # a map that was cropped or padded behind has another size
+    plain = (paths.stride, paths.up_size) == ((1, 1), size)
+    plain &= all((p.window, p.offset) == ((1, 1), (0, 0)) for p in paths.pieces)
     pieces = [
         dataclasses.replace(
             piece,

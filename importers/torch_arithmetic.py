@@ -86,7 +86,7 @@ def multiply(input: Any, other: Any) -> Step:
         if squashed is None:
             continue
         kind, source = squashed
-        if gate.shape == x.shape and _same_place(gate, x) and _unscaled(x, source) == x.base:
+        if gate.shape == x.shape and _is_multiple_of(x, source, gate):
             return pointwise(Activation(option="smooth", kind=kind), x)
         if _squashed(x) is None and _broadcasts(gate.shape, x.shape):
             step = pointwise(Gate(""), x)
@@ -116,14 +116,17 @@ def _is_scale(node: Node, gain: float, shift: float) -> bool:
     return isinstance(node.op, Scale) and np.allclose(node.op.gain, gain) and np.allclose(node.op.shift, shift)
 
 
-def _unscaled(x: Traced, name: str) -> str:
-    """Return what a tensor is a multiple of: ``x * sigmoid(1.702 * x)`` stands for a GELU."""
+def _is_multiple_of(x: Traced, name: str, gate: Traced) -> bool:
+    """Whether the tensor `name`, of which `gate` is a sigmoid, is `x` or, as in a GELU, ``1.702 * x``."""
+    is_last = is_channels_last(x)
+    if is_last != is_channels_last(gate) or (gate.index is not None and not is_last):
+        return False
+    own = x.base if x.index is None or is_last else x.settled
     node = x.steps[name]
-    return node.inputs[0] if isinstance(node.op, Scale) and not np.any(node.op.shift) and name != x.base else name
-
-
-def _same_place(a: Traced, b: Traced) -> bool:
-    return (a.index is None and b.index is None) or (is_channels_last(a) and is_channels_last(b))
+    # times a negative number it would go to zero where x is large
+    if name != own and isinstance(node.op, Scale) and not np.any(node.op.shift) and np.all(node.op.gain > 0):
+        name = node.inputs[0]
+    return name == own
 
 
 def _broadcasts(small: tuple[int, ...], large: tuple[int, ...]) -> bool:

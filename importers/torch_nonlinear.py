@@ -50,7 +50,7 @@ def leaky(kind: str) -> Callable[..., Step]:
 
 def sigmoid(*args: Any, **kwargs: Any) -> Step:
     """Mark a (hard) sigmoid: `importers.torch_arithmetic.multiply` reads it."""
-    return Step(SQUASHED, [_data(args, kwargs)])
+    return pointwise(SQUASHED, _data(args, kwargs))
 
 
 def refused(reason: str, remedy: str = NOTHING_ADMITS_IT, *, is_attention: bool = False) -> Callable[..., Step]:

@@ -37,7 +37,7 @@ from importers.torch_layers import (
 from importers.torch_moves import REPLAYED_FUNCTIONS, REPLAYED_METHODS, REPLAYED_MODULES
 from importers.torch_nonlinear import activation, clamp, hardtanh, leaky, sigmoid, smooth
 from importers.torch_refusals import REFUSED_FUNCTIONS, REFUSED_METHODS, REFUSED_MODULES, attention
-from importers.torch_steps import Step, Traced, need_data, of_module, pass_on, to_array
+from importers.torch_steps import Step, Traced, cast, need_data, of_module, pass_on, to_array
 
 __all__ = [
     "ACTIVATION_MODULES",
@@ -161,7 +161,7 @@ METHODS: Mapping[str, Callable[..., Any]] = {
     "clone": pass_on,
     "detach": pass_on,
     "float": pass_on,
-    "to": pass_on,
+    "to": cast,
 }
 """By name without the underscore that marks the in-place form."""
 

@@ -18,6 +18,7 @@ __all__ = [
     "NOTHING_ADMITS_IT",
     "Step",
     "Traced",
+    "cast",
     "channels_first",
     "is_channels_last",
     "need_data",
@@ -100,6 +101,14 @@ def need_map(value: Any) -> Traced:
 
 def pass_on(input: Any, *_: Any, **__: Any) -> Traced:
     """Pass the data on as it is."""
+    return need_data(input)
+
+
+def cast(input: Any, *args: Any, **kwargs: Any) -> Traced:
+    """Pass the data on in another type or on another device."""
+    for value in (*args, *kwargs.values()):
+        if isinstance(value, torch.dtype) and not value.is_floating_point:
+            raise refuse("it cuts the data to whole numbers", NOTHING_ADMITS_IT)
     return need_data(input)
 
 

@@ -200,8 +200,8 @@ def test_files_that_hold_no_one_matrix_are_refused(stored: Path, tmp_path: Path)
         read_directions(tmp_path / "pickle.npy", bundle, "layer2")
     with pytest.raises(MissingFileError):
         read_directions(tmp_path / "none.csv", bundle, "layer2")
+    (tmp_path / "m.txt").write_text("1")
     with pytest.raises(WeightsError, match=r"ends in \.txt; known are"):
-        (tmp_path / "m.txt").write_text("1")
         read_directions(tmp_path / "m.txt", bundle, "layer2")
     with pytest.raises(UnknownLayerError):
         read_directions(files["npy"][0], bundle, "layer9")

@@ -221,3 +221,36 @@ def test_a_multiplied_out_bottleneck_keeps_its_factors_and_gross_weights():
     assert np.allclose(wide.gross, gross, rtol=1e-5)
     assert (narrow.row_start, wide.row_start) == (0, 64)
     assert wide.form == "row block"
+
+
+class _MeanOfAMap(nn.Module):
+    """A linear layer on the mean of what a function makes of a map."""
+
+    def __init__(self, middle):
+        super().__init__()
+        self.conv, self.relu, self.fc = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Linear(4, 5)
+        self.middle = middle
+
+    def forward(self, x):
+        return self.fc(self.middle(self.relu(self.conv(x))).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("middle", "is_exact"),
+    [
+        (lambda x: x.flip(1), True),
+        (lambda x: x[:, :, :6, :6], False),
+        (lambda x: F.pad(x, (0, 2, 0, 2)), False),
+        (lambda x: x[:, :, ::2, ::2], False),
+    ],
+    ids=["whole", "cropped behind", "padded behind", "every other cell"],
+)
+def test_a_mean_is_exact_over_the_whole_map_only_and_says_where_it_is_not(middle, is_exact):
+    module = randomise(_MeanOfAMap(middle), seed=5)
+    expanded, _ = expand(module, (3, 9, 9))
+    (block,) = expanded["fc"][1]
+    assert ("border" in block.approximations) != is_exact
+    if is_exact:
+        verdict = compare(module, expanded, (3, 9, 9), sizes=())
+        assert verdict.kernel < TOLERANCE
+        assert verdict.bias < TOLERANCE

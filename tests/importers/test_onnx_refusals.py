@@ -67,6 +67,7 @@ REFUSED = {
     "Transpose": (None, {"perm": [1, 0, 2, 3]}, "mixes the batch with other axes"),
     "CumSum": ([None, np.array(1)], {}, "has no linear form"),
     "Conv": ([None, np.ones((4, 3, 3, 3), FLOAT)], {}, "does not fit 4 channels"),
+    "Cast": (None, {"to": 6}, "whole numbers"),
 }
 
 
@@ -135,6 +136,15 @@ def test_a_product_of_two_activations_is_refused(tmp_path):
     model.op("Mul", "product", x, model.conv("b", model.input, 4, 4, 3, 3))
     error = refused(model.write(tmp_path / "net.onnx"), tmp_path, UnsupportedOperationError)
     assert "Mul at 'product': a product of two activations is not linear" in error.message
+
+
+def test_a_product_with_a_sigmoid_of_the_opposite_is_a_gate_and_no_silu(tmp_path):
+    model = Model((1, 4, 8, 8))
+    x = model.conv("a", model.input, 4, 4, 3, 3)
+    product = model.op("Mul", "product", x, model.op("Sigmoid", "s", model.op("Neg", "opposite", x)))
+    model.conv("last", product, 2, 4, 1, 1)
+    error = refused(model.write(tmp_path / "net.onnx"), tmp_path, UnsupportedOperationError)
+    assert "the gate" in error.message
 
 
 def test_sequences_and_volumes_are_refused(tmp_path):

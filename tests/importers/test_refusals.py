@@ -93,6 +93,7 @@ REFUSED = [
     (nn.Softplus(), "Softplus at 'middle'", "near the identity", SMOOTH),
     (Call(lambda x: x * torch.sigmoid(1.702 * x)), "mul at 'middle'", "near the identity", SMOOTH),
     (Call(lambda x: x * (F.relu6(x + 3) / 6)), "mul at 'middle'", "near the identity", SMOOTH),
+    (Call(lambda x: ((y := x.flip(1)) * torch.sigmoid(y)).flip(1)), "mul at 'middle'", "near the identity", SMOOTH),
     (Gated(nn.Sigmoid()), "mul at 'middle'", "the gate 'middle' depends on the map", GATE),
     (Gated(nn.Hardsigmoid()), "mul at 'middle'", "the gate 'middle' depends on the map", "--gate mean --images"),
     (ChannelsLast(nn.LayerNorm(4)), "LayerNorm at 'middle.step'", "deviation", NORM),
@@ -102,6 +103,9 @@ REFUSED = [
     (nn.SELU(), "SELU at 'middle'", "slope above zero is not 1", NONE),
     (Call(lambda x: x.softmax(1)), "softmax at 'middle'", "divides by what all channels do", "last step"),
     (Call(lambda x: x * F.relu(x)), "mul at 'middle'", "product of two activations", "--gate"),
+    (Call(lambda x: x * torch.sigmoid(-x)), "mul at 'middle'", "the gate 'middle' depends on the map", GATE),
+    (Call(lambda x: x * torch.sigmoid(x.flip(1))), "mul at 'middle'", "the gate 'middle' depends on the map", GATE),
+    (Call(lambda x: x.to(torch.int32).float()), "to at 'middle'", "whole numbers", NONE),
     (Attending(), "MultiheadAttention at 'middle.attend'", "attention", NONE),
     (Call(lambda x: x @ x.transpose(2, 3)), "matmul at 'middle'", "attention", NONE),
     (nn.GroupNorm(2, 4), "GroupNorm at 'middle'", "spread of each map", NONE),
@@ -183,8 +187,9 @@ def test_what_an_option_admits_is_recorded_and_agrees_with_autograd(middle, plac
         net, network="net", input_shape=(3, 24, 24), out=out, units=["relu"], linearisation=options, fidelity=0
     )
     block = bundle.block("relu", "last")
-    # a SiLU and a Hardswish that are written out
-    tokens = RECORDED.get(type(middle).__name__, ("silu=identity", "hardswish=identity"))
+    # a SiLU and a Hardswish that are written out, and products with a sigmoid of something else
+    written_out = ("gate=0.3",) if remedy == GATE else ("silu=identity", "hardswish=identity")
+    tokens = RECORDED.get(type(middle).__name__, written_out)
     (token,) = block.approximations
     assert token in tokens
     assert any(token in said for said in bundle.info.approximations)
