@@ -21,7 +21,7 @@ from importers.graphdef_ends import find_input, find_outputs
 from importers.graphdef_file import GraphNode
 from importers.graphdef_ops import ACTIVATIONS, PASSING, POOLS, RULES
 from importers.graphdef_steps import FED, RANDOM, Data, Order, Step, moved_step, refuse, scope_of
-from importers.linear_ops import Input, LinearGraph, MapShape, Name, NameKind, Node, Op, Unsupported
+from importers.linear_ops import Input, LinearGraph, MapShape, Name, NameKind, Node, Op, Unsupported, needed_by
 
 __all__ = ["LinearisedGraph", "linearise_graph"]
 
@@ -134,7 +134,7 @@ class _Walk:
             if name != self.start:
                 self._visit(self.graph[name])
         outputs = [self._output(name) for name in ends]
-        kept = self._needed(outputs)
+        kept = needed_by(self.nodes, outputs)
         graph = LinearGraph(
             {name: node for name, node in self.nodes.items() if name in kept},
             tuple(dict.fromkeys(outputs)),
@@ -327,15 +327,6 @@ class _Walk:
         except UnsupportedOperationError as error:
             unsupported = Unsupported(error.message, error.hint)
             return self._add(self.graph[name], unsupported, [value.base], (1, 1, 1))
-
-    def _needed(self, outputs: Sequence[str]) -> set[str]:
-        needed, stack = {"input", *outputs}, list(outputs)
-        while stack:
-            for source in self.nodes[stack.pop()].inputs:
-                if source not in needed:
-                    needed.add(source)
-                    stack.append(source)
-        return needed
 
 
 def _is_whole(x: Data, base: Node) -> bool:

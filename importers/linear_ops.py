@@ -10,7 +10,7 @@ only has to make these nodes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -40,6 +40,7 @@ __all__ = [
     "Pool",
     "Scale",
     "Unsupported",
+    "needed_by",
 ]
 
 NOTHING_ADMITS_IT = "No option admits it; --skip-refused (Python: skip_refused=True) imports the other layers."
@@ -232,6 +233,18 @@ class Name:
 
     path: str
     kind: NameKind
+
+
+def needed_by(nodes: Mapping[str, Node], outputs: Iterable[str]) -> set[str]:
+    """Return the names of the input, of `outputs`, and of all tensors that they are made from."""
+    stack = list(outputs)
+    needed = {"input", *stack}
+    while stack:
+        for source in nodes[stack.pop()].inputs:
+            if source not in needed:
+                needed.add(source)
+                stack.append(source)
+    return needed
 
 
 @dataclass(frozen=True)

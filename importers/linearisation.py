@@ -49,9 +49,9 @@ class Linearisation:
     max_pool
         A max pool as the mean over its window ("avg") or as its middle cell ("centre").
     smooth
-        "identity" takes GELU, SiLU, Hardswish, ELU, Mish and the like at slope 1, which they approach above zero.
+        "identity" takes GELU, SiLU, Hardswish, ELU, CELU, Mish and Softplus at slope 1, which they approach above zero.
     leaky
-        "identity" takes LeakyReLU and PReLU at slope 1, which they have above zero.
+        "identity" takes LeakyReLU, PReLU and RReLU at slope 1, which they have above zero.
     gate
         What a squeeze-and-excitation gate multiplies a map by: one number, or by the gate's module path an array
         (channel,), for example its mean over images.

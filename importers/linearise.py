@@ -22,7 +22,7 @@ from importers import torch_ops as ops
 from importers.aten_ops import carry_over
 from importers.in_place import is_in_place, other_views, writes_on_constants
 from importers.index_replay import is_whole, map_shape, moved_step, replay, traced_in
-from importers.linear_ops import Gate, Input, LinearGraph, MapShape, Node, Op, Unsupported
+from importers.linear_ops import Gate, Input, LinearGraph, MapShape, Node, Op, Unsupported, needed_by
 from importers.module_twin import make_twin
 from importers.operation_graph import Trace, attribute
 from importers.tensor_names import function_name, tensor_names
@@ -121,7 +121,7 @@ class _Builder:
                     continue
                 self._visit(node)
         outputs = [self._without_head(name) for name in outputs]
-        kept = self._needed(outputs)
+        kept = needed_by(self.nodes, outputs)
         names = tensor_names(self.trace, nodes=self.nodes, kept=kept, made=self.made, creator=self.creator)
         nodes = {name: node for name, node in self.nodes.items() if name in kept}
         return LinearGraph(nodes, tuple(dict.fromkeys(outputs)), names, tuple(self.notes))
@@ -306,15 +306,6 @@ class _Builder:
             self.notes.append(f"the {node.what} at the output is left out")
             return node.inputs[0]
         return name
-
-    def _needed(self, outputs: list[str]) -> set[str]:
-        needed, stack = {"input", *outputs}, list(outputs)
-        while stack:
-            for source in self.nodes[stack.pop()].inputs:
-                if source not in needed:
-                    needed.add(source)
-                    stack.append(source)
-        return needed
 
 
 def _reads_values(node: fx.Node) -> bool:

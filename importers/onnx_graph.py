@@ -21,7 +21,7 @@ from circuitgraph.ids import slugify
 from circuitgraph.progress import SILENT, Progress
 from importers.bundling import write_expansion
 from importers.expand import MAX_BLOCK_BYTES
-from importers.linear_ops import Flatten, Gate, Input, LinearGraph, MapShape, Node, Op, Unsupported
+from importers.linear_ops import Flatten, Gate, Input, LinearGraph, MapShape, Node, Op, Unsupported, needed_by
 from importers.linearisation import DEFAULT, Linearisation
 from importers.moved_entries import as_gather
 from importers.onnx_file import Constant, OnnxFile, Unread, read_onnx
@@ -167,7 +167,7 @@ class _Builder:
         for place, node in enumerate(self.file.nodes):
             self._visit(node, place)
         outputs = self._outputs()
-        kept = self._needed(outputs)
+        kept = needed_by(self.nodes, outputs)
         names = tensor_names(
             self.file.nodes,
             self.scopes,
@@ -368,15 +368,6 @@ class _Builder:
             self.notes.append(f"the {node.what} at the output is left out")
             return node.inputs[0]
         return name
-
-    def _needed(self, outputs: Sequence[str]) -> set[str]:
-        needed, stack = {"input", *outputs}, list(outputs)
-        while stack:
-            for source in self.nodes[stack.pop()].inputs:
-                if source not in needed:
-                    needed.add(source)
-                    stack.append(source)
-        return needed
 
 
 def _map_shape(shape: tuple[int, ...]) -> MapShape:

@@ -42,8 +42,12 @@ _OPTIONS = (
         show_default=True,
         help="What a max pool is linearised to.",
     ),
-    click.option("--smooth", type=click.Choice(["identity"]), help="Take GELU, SiLU, Hardswish, ELU, Mish at slope 1."),
-    click.option("--leaky", type=click.Choice(["identity"]), help="Take LeakyReLU and PReLU at slope 1."),
+    click.option(
+        "--smooth",
+        type=click.Choice(["identity"]),
+        help="Take GELU, SiLU, Hardswish, ELU, CELU, Mish and Softplus at slope 1.",
+    ),
+    click.option("--leaky", type=click.Choice(["identity"]), help="Take LeakyReLU, PReLU and RReLU at slope 1."),
     click.option(
         "--gate",
         metavar="NUMBER|mean",
