@@ -15,7 +15,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -178,7 +178,7 @@ def get_query(name: str) -> ShelfQuery:
 def run(
     name: str, store: Store, *, limit_rows: int | None = None, timeout_s: float | None = None, **parameters: Any
 ) -> Result:
-    """Run a query of the shelf in a store.
+    """Run a query of the shelf in a store; that its own parameter `limit` was reached is among the notes.
 
     Parameters
     ----------
@@ -198,4 +198,9 @@ def run(
     """
     query = get_query(name)
     values = query.bind(store, parameters)
-    return store.query(query.cypher, values, limit=limit_rows, timeout_s=timeout_s)
+    result = store.query(query.cypher, values, limit=limit_rows, timeout_s=timeout_s)
+    limit = values.get("limit")
+    if limit is None or len(result) < limit:
+        return result
+    note = f"the query's own limit of {limit:,} was reached, there may be more; give limit another value."
+    return replace(result, notes=[note, *result.notes])

@@ -40,7 +40,7 @@ def demo(stop: bool, quiet: bool) -> None:
         for number, answer in enumerate(ask(store), start=1):
             click.echo(click.style(f"{number}. {answer.question.words}", bold=True))
             click.echo("\n".join(f"   {line}" for line in answer.query.cypher.splitlines()))
-            values = ", ".join(f"${name} = {value!r}" for name, value in answer.question.parameters.items())
+            values = ", ".join(f"${name} = {value!r}" for name, value in answer.result.parameters.items())
             click.echo(f"   with {values}\n")
             show_rows(answer.result.columns, answer.result.rows, "table")
             click.echo()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -24,15 +24,15 @@ __all__ = [
 _Command = Callable[..., Any]
 
 
-def format_option(command: _Command) -> _Command:
-    """Add ``--format`` and its short form ``--json``."""
+def format_option(command: _Command, *, more: Sequence[str] = ()) -> _Command:
+    """Add ``--format`` and its short form ``--json``; `more` are formats that this command alone has."""
     command = click.option(
         "--json", "form", flag_value="json", help="Short for --format json.", allow_from_autoenv=False
     )(command)
     return click.option(
         "--format",
         "form",
-        type=click.Choice(FORMATS),
+        type=click.Choice([*FORMATS, *more]),
         default="table",
         show_default=True,
         envvar="CIRCUITGRAPH_FORMAT",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.cli.options import format_option, quiet_option, setting_option, split_parameter, store_option
+from circuitgraph.cli.options import format_option, quiet_option, setting_option, store_option
 from circuitgraph.cli.output import say, show_progress, show_rows
 from circuitgraph.settings import read_settings
 
 __all__ = ["load", "query"]
+
+_FILES = ("arrow", "parquet")
 
 
 @click.command(epilog="Example: circuitgraph load resnet20.circuit squeezenet.circuit")
@@ -63,6 +66,8 @@ def load(
 )
 @click.argument("cypher", required=False)
 @click.option("--name", help="A query of the shelf instead of Cypher; --name list lists them.")
+@click.option("--show", is_flag=True, help="Show the query that --name names; nothing runs.")
+@click.option("--explain", is_flag=True, help="Show Cypher, parameters, plan and expected rows; nothing runs.")
 @click.option(
     "-p",
     "--param",
@@ -78,36 +83,70 @@ def load(
     type=click.FloatRange(0, min_open=True),
     help="Seconds the query may run.",
 )
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="The file to write, for arrow and parquet.")
 @store_option
-@format_option
+@partial(format_option, more=_FILES)
 def query(
     cypher: str | None,
     name: str | None,
+    show: bool,
+    explain: bool,
     params: tuple[str, ...],
     row_limit: int | None,
     query_timeout_s: float | None,
+    out: Path | None,
     store: str | None,
     user: str | None,
     form: str,
 ) -> None:
-    """Ask the graph in Cypher; only reading is allowed."""
-    from circuitgraph.store import Store
-    from queries import get_query, list_queries
+    """Ask the graph in Cypher, or one of the queries that are shipped; only reading is allowed.
 
+    `queries.run` and `Store.query` in Python; explain_query for --explain.
+    """
+    from circuitgraph.cli import query_shelf
+    from circuitgraph.frames import write_rows
+    from queries import get_query, run
+
+    if (out is None) == (form in _FILES):
+        raise click.UsageError(f"--out goes with --format {' or '.join(_FILES)}, and they with it.")
+    if form in _FILES and (explain or show or name == "list"):
+        raise click.UsageError(f"--format {form} is for rows of an answer.")
     if name == "list":
-        shelf = [get_query(each) for each in list_queries()]
-        rows = [{"name": q.name, "parameters": ", ".join(q.parameters), "returns": q.description} for q in shelf]
-        show_rows(["name", "parameters", "returns"], rows, form, name="shelf")
+        query_shelf.show_shelf(form)
         return
     if (cypher is None) == (name is None):
         raise click.UsageError("give Cypher, or --name and the name of a query of the shelf.")
-    text = get_query(name).cypher if name else str(cypher)
+    shelved = get_query(name) if name else None
+    if show:
+        if shelved is None:
+            raise click.UsageError("--show goes with --name.")
+        query_shelf.show_query(shelved, form)
+        return
     # before a server is started for a parameter that cannot be read
-    values = dict(split_parameter(each) for each in params)
+    values = query_shelf.read_parameters(params, shelved)
+    if shelved is not None:
+        if row_limit is not None and "limit" in shelved.parameters:
+            values.setdefault("limit", row_limit)
+        shelved.check(values)
+    from circuitgraph.store import Store
+    from circuitgraph.store.plans import explain_query
+
     settings = read_settings(store=store, user=user, row_limit=row_limit, query_timeout_s=query_timeout_s).settings
     with Store.open(settings=settings, progress=show_progress(quiet=False)) as connected:
-        result = connected.query(text, values)
-    show_rows(result.columns, result.rows, form, name="query")
+        if explain and shelved is not None:
+            query_shelf.show_explanation(
+                explain_query(connected, shelved.cypher, shelved.bind(connected, values)), form
+            )
+            return
+        if explain:
+            query_shelf.show_explanation(explain_query(connected, str(cypher), values), form)
+            return
+        result = run(shelved.name, connected, **values) if shelved else connected.query(str(cypher), values)
+    if out is not None:
+        write_rows(out, result.columns, result.rows, form=form)
+        say(f"{out}: {len(result):,} rows.")
+    else:
+        show_rows(result.columns, result.rows, form, name="query")
     if result.is_cut:
         say(f"cut at {result.limit} rows, there are more; give --limit.")
     for note in result.notes:
