@@ -33,6 +33,7 @@ def server_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         jars_dir=platformdirs.user_cache_path("circuitgraph") / "jars",
         heap="1g",
         page_cache="512m",
+        neo4j_version=os.environ.get("CIRCUITGRAPH_TEST_NEO4J_VERSION") or None,
     )
 
 

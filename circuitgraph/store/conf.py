@@ -34,7 +34,7 @@ def limits_conf(*, heap: str, page_cache: str, release: Release = RELEASES[NEO4J
     heap, page_cache
         As ``512m`` or ``2g``. One transaction may take half of the heap, all together seven tenths.
     release
-        What it does not know is left out.
+        What it does not know is left out, or said in its own words.
 
     Raises
     ------
@@ -68,7 +68,8 @@ def limits_conf(*, heap: str, page_cache: str, release: Release = RELEASES[NEO4J
         "server.memory.heap.max_size": heap,
         "server.memory.pagecache.size": page_cache,
     }
-    return {name: value for name, value in conf.items() if name not in release.unknown_settings}
+    known = {name: value for name, value in conf.items() if name not in release.unknown_settings}
+    return {**known, **dict(release.own_settings)}
 
 
 def server_conf(*, port: int, heap: str, page_cache: str, release: Release = RELEASES[NEO4J_VERSION]) -> dict[str, str]:

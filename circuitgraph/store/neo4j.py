@@ -47,6 +47,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from circuitgraph.store.server import ManagedServer
+from circuitgraph.store.tls import tls_error, trusting
 
 __all__ = ["Store", "foreign_errors"]
 
@@ -58,6 +59,10 @@ _RETRY_S = 15.0
 # a process of this machine that is gone does not come back by itself
 _LOCAL_RETRY_S = 5.0
 _SCHEMES = ("bolt://", "bolt+s://", "bolt+ssc://", "neo4j://", "neo4j+s://", "neo4j+ssc://")
+_NOT_OURS = (
+    "{} is a server that circuitgraph does not run: queries are held to reading by their plan and session, "
+    "but memory, time and what LOAD CSV may fetch for others are as its owner set them."
+)
 _Said = neo4j.NotificationDisabledClassification
 _UNSAID = (
     _Said.HINT,
@@ -131,12 +136,15 @@ class Store:
                 return store
         else:
             secret = password or (settings.password.get_secret_value() if settings.password else "")
-            store = cls(settings, driver=_driver(address, user or settings.user, secret))
+            driver = _driver(address, user or settings.user, secret, ca_file=settings.ca_file)
+            store = cls(settings.model_copy(update={"store": address}), driver=driver)
         try:
             store.check_connection()
         except BaseException:
             store.close()
             raise
+        if store.server is None:
+            progress.note(_NOT_OURS.format(address))
         return store
 
     def __enter__(self) -> Self:
@@ -331,13 +339,17 @@ class Store:
         return notes
 
 
-def _driver(uri: str, user: str, password: str, *, retry_s: float = _RETRY_S) -> neo4j.Driver:
+def _driver(
+    uri: str, user: str, password: str, *, ca_file: Path | None = None, retry_s: float = _RETRY_S
+) -> neo4j.Driver:
     if not uri.startswith(_SCHEMES):
         raise _no_address(uri, f"it begins with none of {', '.join(_SCHEMES)}")
+    address, trust = trusting(uri, ca_file)
     try:
         return neo4j.GraphDatabase.driver(
-            uri,
+            address,
             auth=(user, password),
+            **trust,
             connection_timeout=_CONNECT_TIMEOUT_S,
             connection_acquisition_timeout=_CONNECT_TIMEOUT_S * 2,
             max_transaction_retry_time=retry_s,
@@ -367,6 +379,9 @@ def foreign_errors(act: str) -> Iterator[None]:
             hint="Set CIRCUITGRAPH_USER and CIRCUITGRAPH_PASSWORD for a store given by URI.",
         ) from error
     except _LOST as error:
+        refused = tls_error(act, error)
+        if refused is not None:
+            raise refused from error
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise StoreUnavailableError(
             f"{act}: the database does not answer ({first}).",

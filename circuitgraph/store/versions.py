@@ -29,6 +29,8 @@ class Release:
         Versions of Java that it runs on; None where no newer one is known not to serve.
     unknown_settings
         Settings of ours that it would refuse.
+    own_settings
+        Settings that it needs in their place.
     """
 
     version: str
@@ -36,6 +38,7 @@ class Release:
     oldest_java: int
     newest_java: int | None = None
     unknown_settings: frozenset[str] = frozenset()
+    own_settings: tuple[tuple[str, str], ...] = ()
 
     @property
     def java_words(self) -> str:
@@ -63,7 +66,15 @@ RELEASES = {
             "org.neo4j.server.CommunityEntryPoint",
             oldest_java=17,
             newest_java=21,
-            unknown_settings=frozenset({"dbms.fleet_manager.enabled", "server.fleet_discovery.enabled"}),
+            unknown_settings=frozenset(
+                {
+                    "dbms.fleet_manager.enabled",
+                    "server.fleet_discovery.enabled",
+                    "internal.dbms.bolt.netty_server_shutdown_quiet_period_duration",
+                }
+            ),
+            # in whole seconds, and so without a unit
+            own_settings=(("internal.dbms.bolt.netty_server_shutdown_quiet_period", "0"),),
         ),
     )
 }

@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.cli.main import main
 from circuitgraph.errors import MissingFileError, ServerError
 from circuitgraph.settings import Settings
 from circuitgraph.store import Store
@@ -225,18 +224,24 @@ def test_a_disk_without_room_for_the_dump_is_said_and_the_database_stays(loaded:
 
 
 @pytest.mark.slow
-def test_the_commands_dump_and_restore(
-    loaded: ManagedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_commands_dump_and_restore(loaded: ManagedServer, tmp_path: Path) -> None:
     before = contents(loaded)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CIRCUITGRAPH_")}
     for name in ("data_dir", "jars_dir", "heap", "page_cache"):
-        monkeypatch.setenv(f"CIRCUITGRAPH_{name.upper()}", str(getattr(loaded.settings, name)))
-    out = tmp_path / "b.dump"
-    assert main(["server", "dump", "-o", str(out), "--quiet"]) == 0
-    assert capsys.readouterr().out.startswith(f"{out}: ")
-    assert main(["server", "restore", str(out), "--quiet"]) == 1
-    assert main(["server", "restore", str(out), "--replace", "--quiet"]) == 0
-    assert capsys.readouterr().out.endswith("relationships: dumped.\n")
+        environment[f"CIRCUITGRAPH_{name.upper()}"] = str(getattr(loaded.settings, name))
+
+    def run(*words: str) -> tuple[int, str]:
+        command = [Path(sys.executable).parent / "circuitgraph", "server", *words, "--quiet"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=REPOSITORY)
+        return done.returncode, done.stdout + done.stderr
+
+    out = str(tmp_path / "b.dump")
+    code, told = run("dump", "-o", out)
+    assert code == 0 and told.startswith(f"{out}: ")
+    code, told = run("restore", out)
+    assert code == 1 and "give --replace" in told
+    code, told = run("restore", out, "--replace")
+    assert code == 0 and told.endswith("relationships: dumped.\n")
     assert contents(loaded) == before
 
 
