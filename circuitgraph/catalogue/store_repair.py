@@ -18,7 +18,7 @@ from circuitgraph.catalogue.sync import SyncReport, sync
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.store.attributions import drop_attributions
 from circuitgraph.store.claim_binding import bind_claims
-from circuitgraph.store.repair import drop_unlabelled, reload_network
+from circuitgraph.store.repair import drop_marks, drop_unlabelled, reload_network
 
 if TYPE_CHECKING:
     from circuitgraph.catalogue.local import Catalogue
@@ -83,6 +83,7 @@ def repair_store(
     for projection in projections_of(store, opened):
         if projection.bundle.network in before.differing:
             reload_network(store, projection, attributions_come_back=catalogue is not None, progress=progress)
+    drop_marks(store)
     synced = None if catalogue is None else sync(catalogue, store, progress=progress)
     after = check_store(store, opened, catalogue=catalogue, deep=deep, progress=progress)
     for _ in range(_ROUNDS if catalogue is not None else 0):

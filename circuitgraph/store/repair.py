@@ -20,7 +20,7 @@ from circuitgraph.store.schema import create_schema
 if TYPE_CHECKING:
     from circuitgraph.store.neo4j import Store
 
-__all__ = ["drop_unlabelled", "reload_network", "take_network_out"]
+__all__ = ["drop_marks", "drop_unlabelled", "reload_network", "take_network_out"]
 
 _STRAYS = (
     "MATCH (n:Unit|Layer|Family) WHERE n.uid STARTS WITH $beginning",
@@ -102,6 +102,17 @@ def take_network_out(store: Store, network: str, *, progress: Progress = SILENT)
     """
     with one_at_a_time(store, f"removing {network}"):
         remove_network(store, network, progress=progress)
+
+
+def drop_marks(store: Store) -> None:
+    """Remove the marks of batches that are left of networks that are whole."""
+    text = (
+        "CYPHER 5 MATCH (m:Meta {is_complete: true}) MATCH (b:LoadBatch) WHERE b.uid STARTS WITH m.network + '|' "
+        "WITH b LIMIT 5000 DELETE b RETURN count(*) AS n"
+    )
+    with one_at_a_time(store, "repairing"):
+        while store.run(text, write=True)[0]["n"]:
+            pass
 
 
 def drop_unlabelled(store: Store, uids: Iterable[str]) -> None:

@@ -49,3 +49,12 @@ def own_store(own_settings: Settings) -> Iterator[Store]:
         yield opened
     server = ManagedServer(own_settings)
     server.destroy()
+
+
+@pytest.fixture(scope="session")
+def checked_store(server_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """A database in which nobody leaves anything, for checks of all that it holds."""
+    settings = server_settings.model_copy(update={"data_dir": tmp_path_factory.mktemp("checked")})
+    with Store.open(settings=settings) as opened:
+        yield opened
+    ManagedServer(settings).destroy()

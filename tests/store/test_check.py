@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from circuitgraph.bundle import Bundle
-from circuitgraph.catalogue import Catalogue
+from circuitgraph.bundle import Bundle, add_directions
+from circuitgraph.catalogue import Author, Catalogue, Claim
 from circuitgraph.catalogue.attributions import AttributionInfo, AttributionTable, write_attributions
 from circuitgraph.catalogue.store_check import StoreCheck, check_store
 from circuitgraph.catalogue.store_repair import repair_store
+from circuitgraph.catalogue.stored import StoreCatalogue
 from circuitgraph.catalogue.sync import sync
+from circuitgraph.cli.main import main
+from circuitgraph.errors import LoadError, NetworkConflictError
 from circuitgraph.store import Store
 from circuitgraph.store.append import remove_network
 from circuitgraph.store.attributions import drop_attributions
 from circuitgraph.store.claims import drop_catalogue
 from circuitgraph.testing.bundles import write_synthetic_bundle
 from circuitgraph.testing.catalogue import made_circuit, made_claims, made_families, made_features
-from tests.store.graph_truth import ask
+from tests.store.graph_truth import ask, graph_of, totals
 
 EDGE = "MATCH (:Unit {uid: 'chk/layer1:2'})-[e:CONNECTS]->(:Unit {uid: 'chk/layer2:5'})"
 # what is done to the database -> what the check must say of it
@@ -56,7 +61,7 @@ DAMAGES = {
 }
 OF_CATALOGUE = {
     "MATCH (c:Claim {predicate: 'pure'}) DETACH DELETE c": "claim: one expected, none found",
-    "MATCH (c:Claim {predicate: 'pure'}) SET c.date = '2000-01-01'": "date: 2020-04-06 expected, 2000-01-01 found",
+    "MATCH (c:Claim {predicate: 'pure'}) SET c.date = '2000-01-01'": "date: 2020-04-05 expected, 2000-01-01 found",
     "MATCH (c:Claim {predicate: 'pure'}) REMOVE c:Claim": "claim: one expected, none found",
     "MATCH (:Claim)-[r:SUPPORTED_BY]->() WITH r LIMIT 1 DELETE r": "SUPPORTED_BY",
     "MATCH (c:Claim)-[r:ABOUT]->(:Feature) DELETE r": "ABOUT",
@@ -72,23 +77,23 @@ OF_CATALOGUE = {
 
 
 @pytest.fixture(scope="module")
-def bundle(own_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
+def bundle(checked_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bundle]:
     made = write_synthetic_bundle(
         tmp_path_factory.mktemp("bundles") / "chk.circuit", network="chk", with_every_form=True
     )
-    own_store.load(made, way="append")
+    checked_store.load(made)
     yield made
-    remove_network(own_store, "chk")
+    remove_network(checked_store, "chk")
 
 
 @pytest.fixture(scope="module")
-def named(own_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def named(checked_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A network that the claims are about."""
     return write_synthetic_bundle(tmp_path_factory.mktemp("named") / "con.circuit", network="con")
 
 
 @pytest.fixture
-def folder(own_store: Store, bundle: Bundle, tmp_path: Path) -> Iterator[Catalogue]:
+def folder(checked_store: Store, bundle: Bundle, tmp_path: Path) -> Iterator[Catalogue]:
     """A catalogue that is in the database too."""
     with Catalogue.open(tmp_path / "catalogue", create=True) as opened:
         opened.add(made_claims())
@@ -101,11 +106,11 @@ def folder(own_store: Store, bundle: Bundle, tmp_path: Path) -> Iterator[Catalog
         rows = [(f"chk/layer1:{place}", "chk/layer2:1", 0.5 + place, "cat", "mine") for place in range(2)]
         table = AttributionTable.of(info, [*rows, ("gone/a:1", "chk/layer2:1", 1.0, "cat", "mine")])
         write_attributions(opened, table)
-        sync(opened, own_store)
+        sync(opened, checked_store)
         yield opened
-    drop_catalogue(own_store)
-    drop_attributions(own_store, table.uid)
-    own_store.run("CYPHER 5 MATCH (c:Circuit) DETACH DELETE c", write=True)
+    drop_catalogue(checked_store)
+    drop_attributions(checked_store, table.uid)
+    checked_store.run("CYPHER 5 MATCH (c:Circuit) DETACH DELETE c", write=True)
 
 
 def damage(store: Store, text: str) -> None:
@@ -118,30 +123,204 @@ def said(check: StoreCheck) -> list[str]:
     return [str(each) for each in check.differences]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", DAMAGES)
-def test_damage_to_a_network_is_found_and_put_right(own_store: Store, bundle: Bundle, text: str) -> None:
-    damage(own_store, text)
-    found = check_store(own_store, [bundle], most=1000)
-    assert not found.is_equal
+def test_damage_to_a_network_is_found_and_put_right(checked_store: Store, bundle: Bundle, text: str) -> None:
+    damage(checked_store, text)
+    found = check_store(checked_store, [bundle], most=1000)
     assert any(DAMAGES[text] in line for line in said(found)), said(found)
-    repaired = repair_store(own_store, [bundle])
+    repaired = repair_store(checked_store, [bundle])
     assert repaired.before.difference_count == found.difference_count
-    if "LoadBatch" in text:
-        own_store.run("CYPHER 5 MATCH (b:LoadBatch) DELETE b", write=True)
-        assert check_store(own_store).is_equal
-        return
     assert said(repaired.after) == []
-    assert repaired.after.is_equal
-    assert ask(own_store, "MATCH (n) WHERE size(labels(n)) = 0 RETURN count(n)") == [[0]]
+    assert ask(checked_store, "MATCH (n) WHERE size(labels(n)) = 0 RETURN count(n)") == [[0]]
 
 
+def test_several_damages_at_once_are_all_found_and_put_right(checked_store: Store, bundle: Bundle) -> None:
+    assert said(check_store(checked_store)) == []
+    whole = graph_of(checked_store, "chk")
+    for words in (
+        "sum of top over CONNECTS",
+        "number of CONNECTS: 192 expected, 191",
+        "number of INHIBITS",
+        "labels: Neuron, Unit expected",
+        "chk/layer2:5: bias",
+        "none expected",
+        "FEEDS.l1",
+        "node Layer: one",
+        "bundle_sha256",
+    ):
+        texts = [text for text, expected in DAMAGES.items() if words in expected]
+        for text in texts[:1] or [text for text in DAMAGES if "layer2:99" in text]:
+            damage(checked_store, text)
+    found = check_store(checked_store, most=1000)
+    for words in ("number of CONNECTS: 192", "over CONNECTS", "INHIBITS", "labels: Neuron", "layer2:5: bias", "FEEDS"):
+        assert any(words in line for line in said(found)), (words, said(found))
+    for words in ("chk/layer2: node Layer: one expected", "chk/layer2:99: node Unit: none", "meta:chk: bundle_sha256"):
+        assert any(words in line for line in said(found)), (words, said(found))
+    few = check_store(checked_store, most=3)
+    assert (len(few.differences), few.difference_count, few.differing) == (3, found.difference_count, ("chk",))
+    repaired = repair_store(checked_store)
+    assert (said(repaired.after), repaired.reloaded) == ([], ("chk",))
+    assert graph_of(checked_store, "chk") == whole
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("text", OF_CATALOGUE)
-def test_damage_to_a_catalogue_is_found_and_put_right(own_store: Store, folder: Catalogue, text: str) -> None:
-    assert said(check_store(own_store, catalogue=folder)) == []
+def test_damage_to_a_catalogue_is_found_and_put_right(checked_store: Store, folder: Catalogue, text: str) -> None:
+    assert said(check_store(checked_store, catalogue=folder)) == []
     ids = folder.ids()
-    damage(own_store, text)
-    found = check_store(own_store, catalogue=folder, most=1000)
+    damage(checked_store, text)
+    found = check_store(checked_store, catalogue=folder, most=1000)
     assert any(OF_CATALOGUE[text] in line for line in said(found)), said(found)
-    repaired = repair_store(own_store, catalogue=folder)
+    repaired = repair_store(checked_store, catalogue=folder)
     assert said(repaired.after) == []
     assert folder.ids() == ids
+
+
+def test_damages_to_a_catalogue_are_all_found_and_put_right(checked_store: Store, folder: Catalogue) -> None:
+    assert said(check_store(checked_store, catalogue=folder)) == []
+    ids = folder.ids()
+    only = Claim(subject="chk/layer1:1", predicate="pure", author=Author(name="Ann"), date="2020-01-01")
+    StoreCatalogue(checked_store).add([only])
+    done = [text for text in OF_CATALOGUE if "DETACH" not in text and "REMOVE" not in text]
+    for text in done:
+        damage(checked_store, text)
+    damage(checked_store, "MATCH (c:Claim {predicate: 'multifaceted'}) DETACH DELETE c")
+    found = check_store(checked_store, catalogue=folder, most=1000)
+    for words in [OF_CATALOGUE[text] for text in done if "SET r.influence" not in text]:
+        assert any(words in line for line in said(found)), (words, said(found))
+    assert any(line.startswith(f"{only.id}: claim: none in the folder") for line in said(found))
+    assert [line for line in said(found) if "claim: one expected, none found" in line]
+    repaired = repair_store(checked_store, catalogue=folder)
+    assert said(repaired.after) == []
+    assert folder.ids() == sorted([*ids, only.id])
+    assert "nodes of a catalogue, though none is given" in str(said(check_store(checked_store)))
+
+
+def test_what_sums_cannot_see_is_said_and_seen_by_a_deep_check(checked_store: Store, bundle: Bundle) -> None:
+    ends = "MATCH (:Unit {uid: 'chk/layer1:%d'})-[%s:CONNECTS]->(:Unit {uid: 'chk/layer2:%d'})"
+    four = [ends % (up, name, down) for name, up, down in (("a", 1, 1), ("b", 1, 2), ("c", 2, 1), ("d", 2, 2))]
+    # the same is added to two edges and taken from two, so that rows, columns and all keep their sums
+    for name, value in (("top", "0.25"), ("bottom", "0.5")):
+        change = f"SET a.{name} = a.{name} + {value}, d.{name} = d.{name} + {value}, "
+        change += f"b.{name} = b.{name} - {value}, c.{name} = c.{name} - {value}"
+        damage(checked_store, f"{' '.join(four)} {change}")
+    damage(checked_store, f"{EDGE} SET e.kernel = [x IN e.kernel | x + 1]")
+    damage(checked_store, "MATCH (:Unit {network: 'chk'})-[e:EXCITES]->() WITH e LIMIT 1 SET e.note = 'mine'")
+    blind = check_store(checked_store)
+    assert said(blind) == []
+    assert any("only --deep sees" in note for note in blind.notes)
+    deep = check_store(checked_store, deep=True, most=100)
+    assert deep.difference_count >= 9, said(deep)
+    assert any("chk/layer1:2 -> chk/layer2:5" in line and "CONNECTS.kernel" in line for line in said(deep))
+    assert not any("only --deep" in note for note in deep.notes)
+    assert said(repair_store(checked_store, deep=True).after) == []
+
+
+def test_choices_of_edges_directions_and_every_way_of_loading_are_equal_to_their_bundles(
+    checked_store: Store, bundle: Bundle, tmp_path: Path
+) -> None:
+    other = write_synthetic_bundle(tmp_path / "few.circuit", network="few", unit_counts=(3, 20, 30), seed=3)
+    rng = np.random.default_rng(5)
+    other = add_directions(other, "layer1", rng.normal(size=(3, 20)), names=["d0", "d1", "d2"])
+    checked_store.load(other, edges="top:2", way="bulk")
+    try:
+        for deep in (False, True):
+            found = check_store(checked_store, [bundle], deep=deep)
+            assert said(found) == []
+            assert found.networks == ("chk", "few")
+        held = ask(checked_store, "MATCH (:Unit {network: 'few'})-[e:CONNECTS]->() RETURN count(e)")[0][0]
+        assert held < other.manifest.counts["edges"]
+        for text, words in (
+            ("MATCH (d:Direction)-[r:COMBINES]->() WITH r LIMIT 1 SET r.weight = 7.5", "COMBINES.weight"),
+            ("MATCH (:Direction)-[e:CONNECTS]->() WITH e LIMIT 1 DELETE e", "(direction ->"),
+            ("MATCH (d:Direction {name: 'd1'}) SET d.length = d.length * 2", "few/layer1@d1: length"),
+        ):
+            damage(checked_store, text)
+            assert any(words in line for line in said(check_store(checked_store, most=100))), words
+        assert said(repair_store(checked_store).after) == []
+        assert ask(checked_store, "MATCH (m:Meta {network: 'few'}) RETURN m.edges_rule") == [["top:2"]]
+    finally:
+        remove_network(checked_store, "few")
+
+
+def test_a_repair_that_was_killed_after_the_removal_is_finished_by_the_same_call(
+    checked_store: Store, bundle: Bundle
+) -> None:
+    checked_store.run("MATCH (m:Meta {network: 'chk'}) SET m.is_complete = false, m.loading = 'removal'", write=True)
+    remove_network(checked_store, "chk", keep_meta=True)
+    assert not check_store(checked_store).is_equal
+    repaired = repair_store(checked_store)
+    assert (said(repaired.after), repaired.reloaded) == ([], ("chk",))
+    assert totals(checked_store, "chk")
+
+
+def test_a_repair_does_not_replace_other_weights_nor_lose_attributions(
+    checked_store: Store, bundle: Bundle, tmp_path: Path
+) -> None:
+    other = write_synthetic_bundle(tmp_path / "other.circuit", network="chk", seed=9)
+    with pytest.raises(NetworkConflictError, match="other weights") as refused:
+        repair_store(checked_store, [other])
+    assert "--replace" in refused.value.hint
+    damage(
+        checked_store,
+        "MATCH (a:Unit {uid: 'chk/layer1:0'}), (b:Unit {uid: 'chk/layer2:0'}) CREATE (a)-[:ATTRIBUTED]->(b)",
+    )
+    damage(checked_store, f"{EDGE} DELETE e")
+    with pytest.raises(LoadError, match="1 attributions at its units would go"):
+        repair_store(checked_store)
+    damage(checked_store, "MATCH ()-[r:ATTRIBUTED]->() DELETE r")
+    assert said(repair_store(checked_store).after) == []
+
+
+def test_a_network_whose_bundle_is_gone_cannot_be_checked_without_it(checked_store: Store, tmp_path: Path) -> None:
+    made = write_synthetic_bundle(tmp_path / "gone.circuit", network="gone", unit_counts=(2, 3))
+    checked_store.load(made, way="append")
+    try:
+        moved = made.path.rename(tmp_path / "moved.circuit")
+        with pytest.raises(LoadError, match=r"gone is in the database, but its bundle cannot be read") as refused:
+            check_store(checked_store)
+        assert "circuitgraph networks remove gone" in refused.value.hint
+        assert said(check_store(checked_store, [moved])) == []
+    finally:
+        remove_network(checked_store, "gone")
+
+
+def test_the_commands_check_repair_list_and_remove(
+    checked_store: Store,
+    bundle: Bundle,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("data_dir", "jars_dir", "heap", "page_cache"):
+        monkeypatch.setenv(f"CIRCUITGRAPH_{name.upper()}", str(getattr(checked_store.settings, name)))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["circuitgraph", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, err = capsys.readouterr()
+        return int(left.value.code or 0), out, err
+
+    code, out, err = call("check")
+    assert (code, out) == (0, "")
+    assert "1 networks with" in err
+    damage(checked_store, f"{EDGE} DELETE e")
+    code, out, err = call("check", "--format", "csv")
+    assert code == 1
+    assert "chk,chk/layer1 -> chk/layer2 (block 20000),number of CONNECTS,192,191" in out
+    assert "circuitgraph check --repair" in err
+    code, out, _ = call("check", "--json", "--quiet")
+    assert (code, json.loads(out)["differing"]) == (1, ["chk"])
+    code, out, err = call("check", str(bundle.path), "--repair")
+    assert (code, out) == (0, "")
+    assert "loaded again: chk" in err
+    code, out, _ = call("networks", "list", "--format", "csv")
+    assert out.splitlines()[1].startswith(f"chk,{bundle.manifest.counts['edges']},")
+    assert call("networks", "remove", "nosuch", "--yes")[0] == 1
+    assert call("networks", "remove", "chk", "--yes")[:2] == (0, "chk: removed.\n")
+    assert call("networks", "list", "--format", "csv")[1].count("\n") == 1
+    assert ask(checked_store, "MATCH (n) WHERE n.uid STARTS WITH 'chk' RETURN count(n)") == [[0]]
+    assert call("check", str(bundle.path))[0] == 1
+    assert call("check", str(bundle.path), "--repair")[0] == 0
