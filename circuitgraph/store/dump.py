@@ -242,8 +242,10 @@ def _told(act: str, place: Path) -> Iterator[None]:
 
 def _last_words(error: CircuitGraphError) -> str:
     lines = [line.strip() for line in error.message.splitlines() if line.strip()]
-    told = [line for line in lines[1:] if " " in line and not line.startswith(("at ", "..."))]
-    return f"  {(told or lines)[-1][:300]}"
+    told = [line for line in lines[1:] if " " in line and not line.startswith(("at ", "...", "Run with"))]
+    # the tool repeats at the end that it failed, and says why where it first does
+    why = [line for line in told if line.startswith("Failed to")]
+    return f"  {(why or told or lines)[-1][:300]}"
 
 
 def _sync(path: Path) -> None:
