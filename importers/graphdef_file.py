@@ -145,7 +145,8 @@ def read_graphdef(path: str | Path) -> dict[str, GraphNode]:
             f"reading a graph: {path.name} ({size:,} bytes) is cut short or not a binary GraphDef.", hint=hint
         ) from error
     if not message.node:
-        raise WeightsError(f"reading a graph: {path.name} ({size:,} bytes) holds no operations.", hint=_FREEZE)
+        hint = "It is called a file of ONNX: use `circuitgraph import onnx`." if path.suffix == ".onnx" else _FREEZE
+        raise WeightsError(f"reading a graph: {path.name} ({size:,} bytes) holds no operations.", hint=hint)
     nodes: dict[str, GraphNode] = {}
     budget = MAX_BYTES
     for written in message.node:

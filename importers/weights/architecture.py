@@ -188,7 +188,7 @@ def _call(factory: Any, name: str, kwargs: Mapping[str, Any]) -> nn.Module:
     except (Exception, SystemExit) as error:
         raise ArchitectureError(
             f"importing {name}: its factory failed with {_first_line(error)}",
-            hint=f"Arguments for it are given as --kwargs '{{\"classes\": 10}}'.{_parameters(factory)}",
+            hint=_on_arguments(factory, are_given=bool(kwargs)),
         ) from error
     if not isinstance(built, nn.Module):
         raise ArchitectureError(
@@ -198,9 +198,12 @@ def _call(factory: Any, name: str, kwargs: Mapping[str, Any]) -> nn.Module:
     return built
 
 
-def _parameters(factory: Any) -> str:
+def _on_arguments(factory: Any, *, are_given: bool) -> str:
+    said = "Arguments for it are given as --kwargs '{\"classes\": 10}'."
     try:
         names = [str(parameter) for parameter in inspect.signature(factory).parameters.values()]
     except (TypeError, ValueError):
-        return ""
-    return f" It takes ({', '.join(names[:12])}{', ...' if len(names) > 12 else ''})."
+        return said
+    if not names:
+        return f"It takes no arguments: {'leave --kwargs out' if are_given else 'the factory itself is to be mended'}."
+    return f"{said} It takes ({', '.join(names[:12])}{', ...' if len(names) > 12 else ''})."

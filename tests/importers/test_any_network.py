@@ -40,6 +40,9 @@ def small(width=4, *, classes=2):
 def failing(width):
     raise RuntimeError("no room for " + str(width))
 
+def plain():
+    raise RuntimeError("no disk")
+
 def pair():
     return small(), "its transform"
 """
@@ -88,6 +91,7 @@ def test_a_factory_is_found_in_packages_and_files_and_keeps_stdout_clean(path, f
     ("path", "fact", "hint"),
     [
         ("nets_of_mine.zoo.tiny:failing", "no room for 4", r"It takes (width)"),
+        ("nets_of_mine.zoo.tiny:plain", "no disk", "It takes no arguments: the factory itself"),
         ("nets_of_mine.zoo.tiny:pair", "gave tuple", "returns the module alone"),
         ("nets_of_mine.zoo.tiny:smal", "Did you mean small?", ""),
         ("nets_of_mine/zoo/tinny.py:small", "there is no file", "FILE.py:FACTORY"),
