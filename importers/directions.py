@@ -235,6 +235,11 @@ class _Table:
             return self._long(rows, *(place for place in places if place is not None))
         if words[0] in _CHANNELS:
             return self._by_channel(header, rows)
+        if all(_is_number(word) for word in words) and not all(word.isdecimal() for word in words):
+            raise ShapeError(
+                f"{self._at(first)}: it is all numbers; a header is wanted.",
+                hint="Write name,channel,weight, or name,0,1,2,... above the rows; or save the matrix as .npy.",
+            )
         return self._by_direction(first, header, rows)
 
     def _channel(self, text: str, line: int) -> int:
@@ -304,3 +309,11 @@ class _Table:
         for channel, (line, row) in zip(channels, rows, strict=True):
             matrix[:, channel] = [self._number(text, line) for text in row[1:]]
         return DirectionTable(matrix, tuple(header[1:]), is_oriented=True)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -163,6 +163,7 @@ WRONG_CSV = {
         "line 2: '12' is not in net/layer2",
     ),
     "channel of another layer": ("name,channel,weight\na,layer1:3,1\n", UnknownUnitError, "is not in net/layer2"),
+    "matrix without a header": ("0.5,1.5\n1.5,0.5\n", ShapeError, "line 1: it is all numbers; a header is wanted"),
     "channel in words": ("name,channel,weight\na,first,1\n", UnknownUnitError, "line 2: 'first' is no channel"),
     "channel twice": ("name,channel,weight\na,1,1\na,1,2\n", BundleError, "line 3: a has channel 1 twice"),
     "no number": ("name,channel,weight\na,1,high\n", WeightsError, "line 2: 'high' is no number"),
