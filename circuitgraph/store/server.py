@@ -216,6 +216,7 @@ class ManagedServer:
                 home = self._homes.create()
                 self._homes.make_current(home)
                 self._homes.mark(home, "owner", None)
+            self._check_version(home)
             self._homes.end_admin(home)
             self._check_room(home)
             self._set_password(home)
@@ -330,6 +331,7 @@ class ManagedServer:
         home = home or self._homes.current()
         if home is None:
             raise ServerError("there is no database yet.", hint="Start one with: circuitgraph server start")
+        self._check_version(home)
         java = find_java(self.settings.java_home, self.release)
         jars = self.provision()
         if not (home.conf_dir / "neo4j.conf").exists():
@@ -432,16 +434,20 @@ class ManagedServer:
             progress=self._progress,
         ).folder
 
-    def _configure(self, home: Home, *, port: int) -> dict[str, str]:
+    def _check_version(self, home: Home) -> None:
+        """Refuse a database that a newer Neo4j has worked on, which this one would not open or would harm."""
         release = self.release
         made_by = home.version or NEO4J_VERSION
-        if (home.conf_dir / "neo4j.conf").exists() and version_order(made_by) > release.order:
+        if home.has_password and version_order(made_by) > release.order:
             raise SettingsError(
                 f"setting 'neo4j_version': the database in {self._root} is of Neo4j {made_by}, "
                 f"which Neo4j {release.version} cannot open.",
                 hint=f"Set CIRCUITGRAPH_NEO4J_VERSION={made_by}, or load the bundles again into another "
                 "CIRCUITGRAPH_DATA_DIR.",
             )
+
+    def _configure(self, home: Home, *, port: int) -> dict[str, str]:
+        release = self.release
         conf = server_conf(port=port, heap=self.settings.heap, page_cache=self.settings.page_cache, release=release)
         write_private(home.path / "version", release.version)
         write_conf(home.conf_dir / "neo4j.conf", conf)
