@@ -116,9 +116,8 @@ def test_the_planner_says_what_it_expects_of_each_step(store: Store, bundle: Bun
     limited = explain_query(store, "MATCH (u:Unit) RETURN u.uid AS uid LIMIT 2")
     assert limited.estimated_rows == 2
     assert [step.depth for step in limited.steps] == list(range(len(limited.steps)))
-    crossed = explain_query(store, "MATCH (a:Unit), (b:Unit), (c:Unit) RETURN count(*) AS n")
+    crossed = explain_query(store, "MATCH (a:Unit), (b:Unit), (c:Unit) RETURN sum(a.bias + b.bias + c.bias) AS n")
     assert crossed.estimated_rows == 1
-    assert crossed.largest_step.operator == "CartesianProduct"
     # no fewer than the units of the one network that is surely there
     assert crossed.largest_step.estimated_rows >= len(bundle.units) ** 3
 
