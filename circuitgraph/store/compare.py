@@ -24,7 +24,18 @@ from circuitgraph.store.schema import NODES, RELATIONSHIPS
 if TYPE_CHECKING:
     from circuitgraph.store.neo4j import Store
 
-__all__ = ["STRONG_FLAGS", "UNSEEN", "Difference", "Findings", "compare_network", "compare_totals", "same"]
+__all__ = [
+    "STRONG_FLAGS",
+    "UNSEEN",
+    "Difference",
+    "Findings",
+    "compare_network",
+    "compare_totals",
+    "kinds_of",
+    "node_count",
+    "relation_count",
+    "same",
+]
 
 UNSEEN = (
     "edges were compared by their counts and sums: what leaves every sum of a block as it is, such as two edges that "
