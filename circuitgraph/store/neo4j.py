@@ -23,6 +23,7 @@ from circuitgraph.ids import find_unit_ids
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.result import Result
 from circuitgraph.settings import Settings, read_settings
+from circuitgraph.store.deadline import within_limits
 from circuitgraph.store.explain import check_plan, check_text
 from circuitgraph.store.fidelity import edge_notes
 
@@ -266,7 +267,8 @@ class Store:
         QueryRefusedError
             It would do more than read; nothing ran.
         QueryLimitError
-            It took more time or memory than allowed.
+            It took more time or memory than allowed. Where the managed server could not end it by itself, that
+            was started again.
         StoreUnavailableError
             The server was lost.
         """
@@ -275,20 +277,29 @@ class Store:
         timeout_s = timeout_s or self.settings.query_timeout_s
         _, unknown = self._plan(cypher, values)
         began = time.monotonic()
+        columns, rows, is_cut = within_limits(
+            self.server, timeout_s, lambda: self._ask(cypher, values, limit, timeout_s)
+        )
+        seconds = time.monotonic() - began
+        about = edge_notes(self, cypher, values, rows) if rows else self._absent_units(cypher, values)
+        notes = [*unknown, *about, *self._notes()]
+        return Result(cypher, values, columns, rows, limit, is_cut, notes, seconds)
+
+    def _ask(
+        self, cypher: str, values: Mapping[str, Any], limit: int, timeout_s: float
+    ) -> tuple[list[str], list[dict[str, Any]], bool]:
+        """Return columns, at most `limit` rows, and whether there were more."""
+        rows: list[dict[str, Any]] = []
         with foreign_errors("running the query"), self.session() as session:
-            answer = session.run(neo4j.Query(cypher, timeout=timeout_s), values)
+            answer = session.run(neo4j.Query(cypher, timeout=timeout_s), dict(values))
             columns, is_cut = list(answer.keys()), False
-            rows: list[dict[str, Any]] = []
             for record in answer:
                 if len(rows) == limit:
                     is_cut = True
                     break
                 rows.append({name: _plain(record[name]) for name in columns})
             answer.consume()
-        seconds = time.monotonic() - began
-        about = edge_notes(self, cypher, values, rows) if rows else self._absent_units(cypher, values)
-        notes = [*unknown, *about, *self._notes()]
-        return Result(cypher, values, columns, rows, limit, is_cut, notes, seconds)
+        return columns, rows, is_cut
 
     def networks(self) -> list[dict[str, Any]]:
         """Return what is loaded: the properties of each `Meta` node, by network."""

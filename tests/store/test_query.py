@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 
 import psutil
@@ -72,10 +73,41 @@ def test_a_query_that_takes_too_long_is_ended(store: Store) -> None:
     assert store.query("RETURN 1 AS n").value() == 1
 
 
-def test_a_query_that_takes_too_much_memory_is_ended(store: Store) -> None:
-    with pytest.raises(QueryLimitError, match="more memory than is allowed"):
-        store.query("UNWIND range(1, 100000000) AS n RETURN size(collect(n)) AS n")
+def test_a_loop_of_a_billion_rows_is_ended_in_time(store: Store) -> None:
+    loop = "UNWIND range(1, 1000000000) AS n WITH n WHERE n % 2 = 3 RETURN count(*) AS n"
+    # the first of its kind after a start is compiled, which is not what is looked at
+    store.explain(loop)
+    began = time.monotonic()
+    with pytest.raises(QueryLimitError, match="took longer than is allowed"):
+        store.query(loop, timeout_s=1)
     assert store.query("RETURN 1 AS n").value() == 1
+    assert time.monotonic() - began < 5
+
+
+def test_ten_of_a_quarter_of_a_million_rows_are_ten_and_cut(store: Store) -> None:
+    rows = "UNWIND range(0, 511) AS up UNWIND range(0, 511) AS down RETURN up, down"
+    assert store.query(f"{rows.rpartition('RETURN')[0]} RETURN count(*) AS n").value() == 262_144
+    cut = store.query(rows, limit=10)
+    assert (len(cut), cut.limit, cut.is_cut) == (10, 10, True)
+    assert cut.column("down") == list(range(10))
+
+
+@pytest.mark.parametrize(
+    "greedy",
+    [
+        pytest.param("RETURN size(collect(n)) AS n", id="collect"),
+        pytest.param("WITH n ORDER BY n % 7 RETURN count(n) AS n", id="sort", marks=pytest.mark.slow),
+        pytest.param("WITH DISTINCT n RETURN count(n) AS n", id="distinct", marks=pytest.mark.slow),
+    ],
+)
+def test_a_query_that_takes_too_much_memory_is_ended_and_the_server_stays(
+    store: Store, managed_server: ManagedServer, greedy: str
+) -> None:
+    before = managed_server.status().pid
+    with pytest.raises(QueryLimitError, match="more memory than is allowed"):
+        store.query(f"UNWIND range(1, 100000000) AS n {greedy}")
+    assert store.query("RETURN 1 AS n").value() == 1
+    assert managed_server.status().pid == before
 
 
 @pytest.mark.parametrize(
