@@ -217,13 +217,14 @@ def test_what_sums_cannot_see_is_said_and_seen_by_a_deep_check(checked_store: St
     assert said(repair_store(checked_store, deep=True).after) == []
 
 
+@pytest.mark.parametrize("way", ["append", pytest.param("bulk", marks=pytest.mark.slow)])
 def test_choices_of_edges_directions_and_every_way_of_loading_are_equal_to_their_bundles(
-    checked_store: Store, bundle: Bundle, tmp_path: Path
+    checked_store: Store, bundle: Bundle, tmp_path: Path, way: str
 ) -> None:
     other = write_synthetic_bundle(tmp_path / "few.circuit", network="few", unit_counts=(3, 20, 30), seed=3)
     rng = np.random.default_rng(5)
     other = add_directions(other, "layer1", rng.normal(size=(3, 20)), names=["d0", "d1", "d2"])
-    checked_store.load(other, edges="top:2", way="bulk")
+    checked_store.load(other, edges="top:2", way=way)
     try:
         for deep in (False, True):
             found = check_store(checked_store, [bundle], deep=deep)
