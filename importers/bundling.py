@@ -153,8 +153,8 @@ def _accept(plan: ExpansionPlan, *, skip_refused: bool, progress: Progress) -> N
         raise first
     if plan.errors:
         progress.note(
-            f"warning: {len(plan.errors)} of {len(plan.layers) - 1} layers cannot be expanded, and are left out with the "
-            f"{len(plan.refused)} pairs into them; the first: {plan.errors[0].message}"
+            f"warning: {len(plan.errors)} of {len(plan.layers) - 1} layers cannot be expanded, and are left out with "
+            f"the {len(plan.refused)} pairs into them; the first: {plan.errors[0].message}"
         )
     if plan.largest is not None:
         progress.note(
