@@ -85,6 +85,8 @@ def bulk_import(
                     "full",
                     # first, since --nodes and --relationships take every word after them
                     server.settings.database,
+                    # Neo4j 5 does not see it by the names of the files
+                    "--input-type=parquet",
                     "--id-type=integer",
                     "--overwrite-destination",
                     "--bad-tolerance=0",
