@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from circuitgraph.errors import SettingsError
 
-__all__ = ["NEO4J_VERSION", "RELEASES", "Release", "find_release"]
+__all__ = ["NEO4J_VERSION", "RELEASES", "Release", "find_release", "version_order"]
 
 NEO4J_VERSION = "2026.08.1"
 """The version that is taken if none is asked for, and that ``docker/`` runs."""
