@@ -206,9 +206,9 @@ class ManagedServer:
             process = self._process()
             if process is not None:
                 is_ready = self._answers()
-                if not is_ready:
-                    self._wait_until_ready(process)
-                return self._report(was_running=is_ready)
+                # one that was told to stop by a process that was then killed does not get ready, but ends
+                if is_ready or self._wait_until_ready(process, may_end=True):
+                    return self._report(was_running=is_ready)
             java = find_java(self.settings.java_home, self.release)
             jars = self.provision()
             home = self._homes.current()
@@ -514,12 +514,15 @@ class ManagedServer:
             # it is meant to outlive this process, which Popen would otherwise warn of
             process.returncode = 0
 
-    def _wait_until_ready(self, process: psutil.Process) -> None:
+    def _wait_until_ready(self, process: psutil.Process, *, may_end: bool = False) -> bool:
+        """Wait until the server answers; return False if it ends instead and `may_end`."""
         deadline = time.monotonic() + self.settings.start_timeout_s
         try:
             with self._progress.task("Starting Neo4j"):
                 while not self._answers():
                     if self._process() is None:
+                        if may_end:
+                            return False
                         raise self._failure("it ended by itself")
                     if time.monotonic() > deadline:
                         raise self._failure(f"it did not answer within {self.settings.start_timeout_s:g} s")
@@ -530,6 +533,7 @@ class ManagedServer:
                 process.wait(_STOP_TIMEOUT_S)
             self._state.unlink(missing_ok=True)
             raise
+        return True
 
     def _failure(self, fact: str) -> CircuitGraphError:
         home = self._homes.current()
