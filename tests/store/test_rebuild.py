@@ -32,6 +32,7 @@ from tests.store.test_interrupt import kill
 
 KILLS = 20
 SEEDS = range(KILLS)
+Start = Callable[[Path], subprocess.Popen[str]]
 
 
 @pytest.fixture(scope="module")
@@ -137,8 +138,22 @@ def test_a_server_that_is_not_managed_is_not_rebuilt(store: Store, bundle: Bundl
     assert "--repair" in refused.value.hint
 
 
-@pytest.fixture
-def start(store: Store, bundle: Bundle, tmp_path: Path) -> Callable[[], subprocess.Popen[str]]:
+def test_a_server_that_was_told_to_stop_by_one_who_did_not_wait_is_started_again(store: Store) -> None:
+    assert store.server is not None
+    store.close()
+    before = store.server.start()
+    assert before.pid is not None
+    os.kill(before.pid, signal.SIGTERM)
+    while store.server.status().is_running:
+        pass
+    after = store.server.start()
+    assert after.is_running
+    assert after.pid != before.pid
+    assert ask(store, "RETURN 1") == [[1]]
+
+
+@pytest.fixture(scope="module")
+def start(store: Store, bundle: Bundle) -> Start:
     """Start `circuitgraph rebuild` in a process of its own."""
     settings = store.settings
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CIRCUITGRAPH_")}
@@ -148,14 +163,28 @@ def start(store: Store, bundle: Bundle, tmp_path: Path) -> Callable[[], subproce
         "CIRCUITGRAPH_JARS_DIR": str(settings.jars_dir),
         "CIRCUITGRAPH_HEAP": settings.heap,
         "CIRCUITGRAPH_PAGE_CACHE": settings.page_cache,
-        "CIRCUITGRAPH_CATALOGUE": str(tmp_path / "catalogue"),
     }
     command = [str(Path(sys.executable).parent / "circuitgraph"), "rebuild", str(bundle.path)]
 
-    def begin() -> subprocess.Popen[str]:
-        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    def begin(folder: Path) -> subprocess.Popen[str]:
+        own = {**environment, "CIRCUITGRAPH_CATALOGUE": str(folder)}
+        return subprocess.Popen(command, env=own, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     return begin
+
+
+@pytest.fixture(scope="module")
+def whole_s(start: Start, store: Store, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """How long a rebuild takes."""
+    with Catalogue.open(tmp_path_factory.mktemp("whole") / "catalogue", create=True) as opened:
+        fill(opened)
+        sync(opened, store)
+    store.close()
+    began = time.monotonic()
+    with start(opened.folder) as process:
+        _, err = process.communicate(timeout=500)
+    assert process.returncode == 0, err
+    return time.monotonic() - began
 
 
 def assert_whole(store: Store, folder: Catalogue) -> None:
@@ -168,30 +197,26 @@ def assert_whole(store: Store, folder: Catalogue) -> None:
 def test_a_rebuild_killed_at_a_random_moment_leaves_one_of_the_two_and_the_same_command_finishes(
     store: Store,
     folder: Catalogue,
-    start: Callable[[], subprocess.Popen[str]],
+    start: Start,
+    whole_s: float,
     seed: int,
 ) -> None:
     fill(folder)
     sync(folder, store)
     said = sorted(path.read_bytes() for path in folder.folder.rglob("*.json*"))
     store.close()
-    began = time.monotonic()
-    with start() as process:
-        assert process.communicate(timeout=300) is not None
-        assert process.returncode == 0
-    whole_s = time.monotonic() - began
     after_s = np.random.default_rng(seed).uniform(0, whole_s)
-    with start() as process:
+    with start(folder.folder) as process:
         try:
             process.wait(after_s)
         except subprocess.TimeoutExpired:
             kill(process.pid)
-        process.communicate(timeout=300)
+        process.communicate(timeout=500)
         assert process.returncode in (0, -signal.SIGKILL)
     print(f"killed {after_s:.1f} s of {whole_s:.1f} s into a rebuild: exit code {process.returncode}")
     assert_whole(store, folder)
-    with start() as process:
-        _, err = process.communicate(timeout=300)
+    with start(folder.folder) as process:
+        _, err = process.communicate(timeout=500)
         assert process.returncode == 0, err
     assert_whole(store, folder)
     assert len(homes(store)) == 1
