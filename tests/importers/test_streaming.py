@@ -265,6 +265,7 @@ def test_a_finished_layer_that_was_damaged_meanwhile_is_made_again(
     assert verify_bundle(bundle).differences == ()
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_leaves_the_bundle_that_was_there(tmp_path: Path) -> None:
     (tmp_path / "mynet.py").write_text(MODULE.format(channels=CHANNELS) + FILLED, encoding="utf-8")
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-Urm", "true"], check=False).returncode:

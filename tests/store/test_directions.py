@@ -106,6 +106,7 @@ def _check_graph(store: Store, bundle: Bundle) -> None:
             assert own == pytest.approx({c: w for c, w in enumerate(vector) if w}, rel=1e-7)
 
 
+@pytest.mark.slow
 def test_bulk_and_append_give_the_same_directions_and_they_are_those_of_plain_sums(
     store: Store, own_store: Store, make_bundle: MakeBundle
 ) -> None:

@@ -63,6 +63,7 @@ def homes(server: ManagedServer) -> set[str]:
     return {path.name for path in (server.settings.data_dir / "server" / "homes").iterdir()}
 
 
+@pytest.mark.slow
 def test_what_was_dumped_and_destroyed_comes_back_with_the_same_counts_and_sums(
     loaded: ManagedServer, dumped: Path
 ) -> None:
@@ -117,6 +118,7 @@ def test_a_restore_over_a_running_server_goes_back_and_leaves_it_running(loaded:
     assert ["Later"] not in [row["labels"] for row in found[0]]
 
 
+@pytest.mark.slow
 def test_a_file_that_is_there_is_not_overwritten_unless_asked(loaded: ManagedServer, tmp_path: Path) -> None:
     path = tmp_path / "kept.dump"
     path.write_text("precious")

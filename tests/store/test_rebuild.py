@@ -82,6 +82,7 @@ def contents(store: Store, labels: str) -> list[list[object]]:
     return sorted(ask(store, f"MATCH (n:{labels}) RETURN labels(n), n.uid"), key=str)
 
 
+@pytest.mark.slow
 def test_a_rebuilt_database_holds_all_that_the_old_one_did_and_what_only_it_had_is_in_the_folder(
     store: Store, bundle: Bundle, folder: Catalogue
 ) -> None:
