@@ -218,6 +218,7 @@ def test_an_import_of_which_nothing_is_left_is_refused_all_the_same(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_killed_import_goes_on_where_it_was_and_ends_with_the_same_bytes(
     killed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,6 +285,7 @@ def test_a_disk_that_fills_up_leaves_the_bundle_that_was_there(tmp_path: Path) -
     assert done.stdout.endswith("['other', 'x.circuit'] True []\n")
 
 
+@pytest.mark.slow
 def test_two_imports_of_the_same_weights_differ_in_the_moment_they_were_made_and_in_nothing_else(
     tmp_path: Path,
 ) -> None:

@@ -139,6 +139,7 @@ def test_a_server_that_is_not_managed_is_not_rebuilt(store: Store, bundle: Bundl
     assert "--repair" in refused.value.hint
 
 
+@pytest.mark.slow
 def test_a_server_that_was_told_to_stop_by_one_who_did_not_wait_is_started_again(store: Store) -> None:
     assert store.server is not None
     store.close()
