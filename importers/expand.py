@@ -171,8 +171,13 @@ class Expansion:
         ]
         return bias.astype(np.float32), blocks
 
-    def _sweep(self, target: str, *, plan: bool) -> _Value:
-        """Carry the ways of all sources forward to the target, freeing each tensor's after its last use."""
+    def sources(self, target: str) -> list[str]:
+        """Return the tensors of the layers from which a way leads to a layer that meets no other."""
+        needed = self._needed(target)
+        return [tensor for tensor in self.layers if tensor in needed and tensor != target]
+
+    def _needed(self, target: str) -> set[str]:
+        """Return every tensor on a way to a layer, from the layers where it begins, and the layer's own."""
         needed, stack = {target}, [target]
         while stack:
             for source in self.graph.nodes[stack.pop()].inputs:
@@ -180,6 +185,11 @@ class Expansion:
                     needed.add(source)
                     if source not in self.layers:
                         stack.append(source)
+        return needed
+
+    def _sweep(self, target: str, *, plan: bool) -> _Value:
+        """Carry the ways of all sources forward to the target, freeing each tensor's after its last use."""
+        needed = self._needed(target)
         order = sorted(needed, key=self.graph.order.__getitem__)
         left = {name: sum(user in needed for user in self.graph.users[name]) for name in order}
         self._refuse_attention(order, target)

@@ -41,10 +41,13 @@ __all__ = [
     "Scale",
     "Unsupported",
     "needed_by",
+    "without_head",
 ]
 
 NOTHING_ADMITS_IT = "No option admits it; --skip-refused (Python: skip_refused=True) imports the other layers."
 """The remedy for a step that has none of its own."""
+
+_HEADS = frozenset({"softmax", "log_softmax", "sigmoid", "Softmax", "LogSoftmax", "Sigmoid"})
 
 Pair = tuple[int, int]
 MapShape = tuple[int, int, int]
@@ -233,6 +236,15 @@ class Name:
 
     path: str
     kind: NameKind
+
+
+def without_head(nodes: Mapping[str, Node], name: str, notes: list[str]) -> str:
+    """Return the tensor that a softmax or the like at the output is made from, and note that; else the output."""
+    node = nodes[name]
+    if isinstance(node.op, Unsupported) and node.what in _HEADS and len(node.inputs) == 1:
+        notes.append(f"the {node.what} at the output is left out")
+        return node.inputs[0]
+    return name
 
 
 def needed_by(nodes: Mapping[str, Node], outputs: Iterable[str]) -> set[str]:

@@ -22,7 +22,7 @@ from importers import torch_ops as ops
 from importers.aten_ops import carry_over
 from importers.in_place import is_in_place, other_views, writes_on_constants
 from importers.index_replay import is_whole, map_shape, moved_step, replay, traced_in
-from importers.linear_ops import Gate, Input, LinearGraph, MapShape, Node, Op, Unsupported, needed_by
+from importers.linear_ops import Gate, Input, LinearGraph, MapShape, Node, Op, Unsupported, needed_by, without_head
 from importers.module_twin import make_twin
 from importers.operation_graph import Trace, attribute
 from importers.tensor_names import function_name, tensor_names
@@ -35,7 +35,6 @@ from importers.tracing import Tracer, trace_module
 __all__ = ["GateSource", "LinearTrace", "linearise", "linearise_traced"]
 
 _READERS = {"item", "tolist", "equal", "allclose", "is_nonzero", "_local_scalar_dense", "numpy"}
-_HEADS = {"softmax", "log_softmax", "sigmoid", "Softmax", "LogSoftmax", "Sigmoid"}
 
 
 def linearise(module: nn.Module, input_shape: MapShape, *, tracer: Tracer = "auto") -> LinearGraph:
@@ -120,7 +119,7 @@ class _Builder:
                     outputs = self._outputs(node)
                     continue
                 self._visit(node)
-        outputs = [self._without_head(name) for name in outputs]
+        outputs = [without_head(self.nodes, name, self.notes) for name in outputs]
         kept = needed_by(self.nodes, outputs)
         names = tensor_names(self.trace, nodes=self.nodes, kept=kept, made=self.made, creator=self.creator)
         nodes = {name: node for name, node in self.nodes.items() if name in kept}
@@ -299,13 +298,6 @@ class _Builder:
         return [
             x.base if len(x.shape) == 1 and is_whole(x, self.nodes[x.base]) else self._settle(x, node) for x in found
         ]
-
-    def _without_head(self, name: str) -> str:
-        node = self.nodes[name]
-        if isinstance(node.op, Unsupported) and node.what in _HEADS and len(node.inputs) == 1:
-            self.notes.append(f"the {node.what} at the output is left out")
-            return node.inputs[0]
-        return name
 
 
 def _reads_values(node: fx.Node) -> bool:

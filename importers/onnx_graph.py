@@ -21,7 +21,18 @@ from circuitgraph.ids import slugify
 from circuitgraph.progress import SILENT, Progress
 from importers.bundling import write_expansion
 from importers.expand import MAX_BLOCK_BYTES
-from importers.linear_ops import Flatten, Gate, Input, LinearGraph, MapShape, Node, Op, Unsupported, needed_by
+from importers.linear_ops import (
+    Flatten,
+    Gate,
+    Input,
+    LinearGraph,
+    MapShape,
+    Node,
+    Op,
+    Unsupported,
+    needed_by,
+    without_head,
+)
 from importers.linearisation import DEFAULT, Linearisation
 from importers.moved_entries import as_gather
 from importers.onnx_file import Constant, OnnxFile, Unread, read_onnx
@@ -34,8 +45,6 @@ from importers.planning import Review
 from importers.weights.tensors import check_finite, weights_sha256
 
 __all__ = ["import_onnx", "linearise_onnx"]
-
-_HEADS = frozenset(["Softmax", "LogSoftmax", "Sigmoid"])
 
 
 def import_onnx(
@@ -363,11 +372,7 @@ class _Builder:
         if x.base == "input" or x.maker is None:
             raise TraceError(f"reading {self.file.path.name}: its output is its input, or entries of it.")
         name = x.base if self._is_whole(x) else self._settle(x.maker, x)
-        node = self.nodes[name]
-        if isinstance(node.op, Unsupported) and node.what in _HEADS and len(node.inputs) == 1:
-            self.notes.append(f"the {node.what} at the output is left out")
-            return node.inputs[0]
-        return name
+        return without_head(self.nodes, name, self.notes)
 
 
 def _map_shape(shape: tuple[int, ...]) -> MapShape:

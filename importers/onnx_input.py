@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from onnx import helper
 
 from circuitgraph.errors import ShapeError, TraceError
+from importers.input_shape import check_input_shape
 from importers.linear_ops import MapShape
 from importers.onnx_file import OnnxFile
 
@@ -71,17 +72,11 @@ def settle_input(file: OnnxFile, given: Sequence[int] | None) -> MapShape:
                 hint="Give it as channels x rows x columns: --input 3x224x224",
             )
         return found[0], found[1], found[2]
-    shape = tuple(int(side) for side in given)
-    if len(shape) != 3 or min(shape) < 1:
-        raise ShapeError(
-            f"reading {name}: the input shape {'x'.join(map(str, shape))} has {len(shape)} sides, "
-            f"the smallest {min(shape, default=0)}; 3 of at least 1 are wanted.",
-            hint="Give it as channels x rows x columns: --input 3x224x224",
-        )
+    shape = check_input_shape(given, f"reading {name}")
     if any(side is not None and side != asked for side, asked in zip(own, shape, strict=True)):
         raise ShapeError(
             f"reading {name}: an input of {'x'.join(map(str, shape))} is asked for, the file fixes "
             f"{'x'.join('?' if side is None else str(side) for side in own)}.",
             hint="Leave --input out, or export the network with open rows and columns (dynamic axes).",
         )
-    return shape[0], shape[1], shape[2]
+    return shape

@@ -177,7 +177,7 @@ def plan_expansion(
                 errors.append(error)
                 refused += [
                     RefusedPair(up=uids[source], down=uids[target], reason=error.message, hint=error.hint)
-                    for source in _sources(graph, uids, target)
+                    for source in expansion.sources(target)
                 ]
             task.advance()
     return ExpansionPlan(
@@ -190,20 +190,6 @@ def plan_expansion(
         expansion=expansion,
         unit_layers=tuple(layers),
     )
-
-
-def _sources(graph: LinearGraph, layers: Mapping[str, str], target: str) -> list[str]:
-    """Return the layers from which a way leads to a layer that meets no other."""
-    found: set[str] = set()
-    seen, stack = {target}, [target]
-    while stack:
-        for source in graph.nodes[stack.pop()].inputs:
-            if source in layers:
-                found.add(source)
-            elif source not in seen:
-                seen.add(source)
-                stack.append(source)
-    return [tensor for tensor in layers if tensor in found]
 
 
 class _PlannedError(Exception):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from circuitgraph.cli.catalogue.opening import open_catalogue
+from circuitgraph.cli.catalogue.opening import open_if_any
 from circuitgraph.cli.options import catalogue_option, format_option, quiet_option, store_option
 from circuitgraph.cli.output import say, show_json, show_progress, show_rows
-from circuitgraph.errors import LoadError, MissingFileError
+from circuitgraph.errors import LoadError
 from circuitgraph.settings import read_settings
 
 __all__ = ["check"]
@@ -48,12 +48,9 @@ def check(
     progress = show_progress(quiet=quiet)
     settings = read_settings(store=store, user=user).settings
     with ExitStack() as stack:
-        try:
-            folder = stack.enter_context(open_catalogue(catalogue))
-        except MissingFileError:
-            if catalogue is not None:
-                raise
-            folder = None
+        folder = open_if_any(catalogue)
+        if folder is not None:
+            stack.enter_context(folder)
         opened = stack.enter_context(Store.open(settings=settings, progress=progress))
         if repair:
             report = repair_store(opened, bundles, catalogue=folder, deep=deep, progress=progress)

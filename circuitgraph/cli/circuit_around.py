@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from circuitgraph.cli.options import format_option, quiet_option, store_option
+from circuitgraph.cli.options import format_option, quiet_option, store_option, strongest_options
 from circuitgraph.cli.output import say, show_progress, show_tables
 from circuitgraph.settings import read_settings
 
@@ -25,16 +25,7 @@ _EDGE_COLUMNS = ("up", "down", "sum", "l1", "share_in", "shape", "offset", "stri
 @click.option("--bundle", type=click.Path(path_type=Path), help="Take it from this bundle, not from the store.")
 @click.option("--hops", type=click.IntRange(0), default=2, show_default=True, help="Steps upstream and downstream.")
 @click.option("--top", type=click.IntRange(1), default=8, show_default=True, help="Edges to follow at each unit.")
-@click.option(
-    "--min-share",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Least share of its target's total l1 that an edge must have.",
-)
-@click.option(
-    "--by", type=click.Choice(["l1", "l2", "share_in"]), default="l2", show_default=True, help="What is strongest."
-)
+@strongest_options
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path), help="Write it to a file that ends in .graphml, .gexf or .json."
 )

@@ -14,7 +14,7 @@ import click
 from circuitgraph.catalogue.circuits import CircuitRecord, get_circuit
 from circuitgraph.catalogue.local import Catalogue
 from circuitgraph.cli.catalogue.opening import open_catalogue, today, who_speaks
-from circuitgraph.cli.options import author_options, catalogue_option, format_option, quiet_option
+from circuitgraph.cli.options import author_options, catalogue_option, format_option, quiet_option, strongest_options
 from circuitgraph.cli.output import say, show_rows
 from circuitgraph.errors import CatalogueError, MissingFileError, MotifError
 
@@ -76,16 +76,7 @@ _SOURCES = ("--unit", "--around", "--from-motif", "--from-query")
 @click.option(
     "--top", type=click.IntRange(1), default=8, show_default=True, help="Edges to keep into (and out of) each unit."
 )
-@click.option(
-    "--min-share",
-    type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Least share of its target's total l1 that an edge must have.",
-)
-@click.option(
-    "--by", type=click.Choice(["l1", "l2", "share_in"]), default="l2", show_default=True, help="What is strongest."
-)
+@strongest_options
 @click.option("--label", "labels", multiple=True, metavar="UNIT=TEXT", help="What to call a unit in a picture.")
 @click.option("--slug", default="", help="Name in its uid; made of the title if not given.")
 @click.option("--description", default="", help="The circuit in words.")

@@ -12,6 +12,7 @@ from circuitgraph.cli.output import FORMATS
 from circuitgraph.settings import environment_name
 
 __all__ = [
+    "ask_options",
     "author_options",
     "catalogue_option",
     "format_option",
@@ -19,6 +20,7 @@ __all__ = [
     "setting_option",
     "split_parameter",
     "store_option",
+    "strongest_options",
 ]
 
 _Command = Callable[..., Any]
@@ -67,6 +69,43 @@ def store_option(command: _Command) -> _Command:
     command = setting_option("--user", setting="user", help="User name at a store given by URI.")(command)
     where = "'local' for the managed server, or a bolt:// or neo4j:// URI."
     return setting_option("--store", setting="store", help=where)(command)
+
+
+def ask_options(command: _Command) -> _Command:
+    """Add what every question takes: ``--param``, ``--limit`` and ``--timeout``."""
+    for option in (
+        setting_option(
+            "--timeout",
+            setting="query_timeout_s",
+            type=click.FloatRange(0, min_open=True),
+            help="Seconds the query may run.",
+        ),
+        setting_option("--limit", setting="row_limit", type=click.IntRange(1), help="Most rows to give."),
+        click.option(
+            "-p",
+            "--param",
+            "params",
+            multiple=True,
+            allow_from_autoenv=False,
+            help="A parameter, name=value; several may be given.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def strongest_options(command: _Command) -> _Command:
+    """Add ``--min-share`` and ``--by``: which edges at a unit are the strongest."""
+    command = click.option(
+        "--by", type=click.Choice(["l1", "l2", "share_in"]), default="l2", show_default=True, help="What is strongest."
+    )(command)
+    return click.option(
+        "--min-share",
+        type=click.FloatRange(0, 1),
+        default=0.0,
+        show_default=True,
+        help="Least share of its target's total l1 that an edge must have.",
+    )(command)
 
 
 def catalogue_option(command: _Command) -> _Command:

@@ -32,8 +32,19 @@ from circuitgraph.progress import SILENT, Progress, Task
 
 if TYPE_CHECKING:
     from circuitgraph.bundle.describe import Description
+    from circuitgraph.result import Result
 
-__all__ = ["FORMATS", "JSON_VERSION", "say", "show_json", "show_progress", "show_rows", "show_table", "show_tables"]
+__all__ = [
+    "FORMATS",
+    "JSON_VERSION",
+    "say",
+    "say_of",
+    "show_json",
+    "show_progress",
+    "show_rows",
+    "show_table",
+    "show_tables",
+]
 
 FORMATS = ("table", "json", "ndjson", "csv")
 JSON_VERSION = 1
@@ -50,6 +61,14 @@ _stderr = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, em
 def say(text: str) -> None:
     """Write lines to stderr; what a terminal would obey is shown as a mark, and a line of a megabyte is cut."""
     _stderr.print("\n".join(_shown(line) for line in text.splitlines()))
+
+
+def say_of(result: Result) -> None:
+    """Say whether an answer was cut, and what a reader of it must know."""
+    if result.is_cut:
+        say(f"cut at {result.limit} rows, there are more; give --limit.")
+    for note in result.notes:
+        say(f"note: {note}")
 
 
 def _plain(value: Any) -> Any:

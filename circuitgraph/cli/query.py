@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.cli.options import format_option, quiet_option, setting_option, store_option
-from circuitgraph.cli.output import say, show_progress, show_rows
+from circuitgraph.cli.options import ask_options, format_option, quiet_option, store_option
+from circuitgraph.cli.output import say, say_of, show_progress, show_rows
 from circuitgraph.settings import read_settings
 
 __all__ = ["load", "query"]
@@ -68,21 +68,7 @@ def load(
 @click.option("--name", help="A query of the shelf instead of Cypher; --name list lists them.")
 @click.option("--show", is_flag=True, help="Show the query that --name names; nothing runs.")
 @click.option("--explain", is_flag=True, help="Show Cypher, parameters, plan and expected rows; nothing runs.")
-@click.option(
-    "-p",
-    "--param",
-    "params",
-    multiple=True,
-    allow_from_autoenv=False,
-    help="A parameter, name=value; several may be given.",
-)
-@setting_option("--limit", setting="row_limit", type=click.IntRange(1), help="Most rows to give.")
-@setting_option(
-    "--timeout",
-    setting="query_timeout_s",
-    type=click.FloatRange(0, min_open=True),
-    help="Seconds the query may run.",
-)
+@ask_options
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="The file to write, for arrow and parquet.")
 @store_option
 @partial(format_option, more=_FILES)
@@ -147,7 +133,4 @@ def query(
         say(f"{out}: {len(result):,} rows.")
     else:
         show_rows(result.columns, result.rows, form, name="query")
-    if result.is_cut:
-        say(f"cut at {result.limit} rows, there are more; give --limit.")
-    for note in result.notes:
-        say(f"note: {note}")
+    say_of(result)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from circuitgraph.cli.catalogue.opening import open_catalogue
+from circuitgraph.cli.catalogue.opening import open_if_any
 from circuitgraph.cli.options import catalogue_option, quiet_option, setting_option
 from circuitgraph.cli.output import say, show_progress
-from circuitgraph.errors import MissingFileError
 from circuitgraph.settings import read_settings
 
 __all__ = ["rebuild"]
@@ -46,12 +45,9 @@ def rebuild(
     progress = show_progress(quiet=quiet)
     settings = read_settings(store=store).settings
     with ExitStack() as stack:
-        try:
-            folder = stack.enter_context(open_catalogue(catalogue))
-        except MissingFileError:
-            if catalogue is not None:
-                raise
-            folder = None
+        folder = open_if_any(catalogue)
+        if folder is not None:
+            stack.enter_context(folder)
         # not opened, since a database that is damaged may not start
         server = ManagedServer(settings, progress) if settings.store == "local" else None
         opened = stack.enter_context(Store(settings, server=server))

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.cli.options import format_option, setting_option, split_parameter
-from circuitgraph.cli.output import say, show_rows
+from circuitgraph.cli.options import ask_options, format_option, split_parameter
+from circuitgraph.cli.output import say_of, show_rows
 from circuitgraph.settings import read_settings
 
 __all__ = ["sql"]
@@ -19,21 +19,7 @@ __all__ = ["sql"]
 )
 @click.argument("select")
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "-p",
-    "--param",
-    "params",
-    multiple=True,
-    allow_from_autoenv=False,
-    help="A parameter, name=value, for $name; several may be given.",
-)
-@setting_option("--limit", setting="row_limit", type=click.IntRange(1), help="Most rows to give.")
-@setting_option(
-    "--timeout",
-    setting="query_timeout_s",
-    type=click.FloatRange(0, min_open=True),
-    help="Seconds the query may run.",
-)
+@ask_options
 @format_option
 def sql(
     select: str,
@@ -54,7 +40,4 @@ def sql(
     opened = [Bundle.open(path) for path in bundles]
     result = query_sql(opened, select, values, limit=settings.row_limit, timeout_s=settings.query_timeout_s)
     show_rows(result.columns, result.rows, form, name="sql")
-    if result.is_cut:
-        say(f"cut at {result.limit} rows, there are more; give --limit.")
-    for note in result.notes:
-        say(f"note: {note}")
+    say_of(result)

@@ -17,6 +17,7 @@ from circuitgraph.progress import SILENT, Progress
 from importers.expand import MAX_BLOCK_BYTES
 from importers.fidelity import IMPORT_IMAGES
 from importers.gates import GateInput
+from importers.input_shape import check_input_shape
 from importers.linear_ops import MapShape
 from importers.linearisation import DEFAULT, Linearisation
 from importers.planning import Review
@@ -167,12 +168,12 @@ def read_kernels(
 
 def _input_shape(given: Sequence[int] | None, mapping: KernelMapping, made: Architecture) -> MapShape:
     shape = tuple(given) if given is not None else mapping.input_shape or made.input_shape
-    if shape is None or len(shape) != 3:
+    if shape is None:
         raise ShapeError(
             f"importing onto {made.name}: the shape of its input is not known.",
             hint="Give it as channels x rows x columns: --input 3x32x32",
         )
-    return (int(shape[0]), int(shape[1]), int(shape[2]))
+    return check_input_shape(shape, f"importing onto {made.name}")
 
 
 def _fitted(

@@ -17,6 +17,7 @@ from importers.bundling import write_expansion
 from importers.expand import MAX_BLOCK_BYTES
 from importers.fidelity import IMPORT_IMAGES, measure_at_import
 from importers.gates import GateInput, with_measured_gates
+from importers.input_shape import check_input_shape
 from importers.linear_ops import MapShape
 from importers.linearisation import DEFAULT, Linearisation
 from importers.linearise import linearise_traced
@@ -195,11 +196,4 @@ def _input_shape(given: Sequence[int] | None, made: Architecture) -> MapShape:
                 hint="Give it as channels x rows x columns: --input 3x32x32",
             )
         return made.input_shape
-    shape = tuple(int(side) for side in given)
-    if len(shape) != 3 or min(shape) < 1:
-        raise ShapeError(
-            f"importing {made.name}: the input shape {'x'.join(map(str, shape))} has {len(shape)} sides, "
-            f"the smallest {min(shape, default=0)}; 3 of at least 1 are wanted.",
-            hint="Give it as channels x rows x columns: --input 3x32x32",
-        )
-    return (shape[0], shape[1], shape[2])
+    return check_input_shape(given, f"importing {made.name}")

@@ -22,12 +22,7 @@ from tests.importers.autograd import SIZES, compare, randomise
 TOLERANCE = 1e-6
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def expand(module, input_shape, units="auto", max_pool="avg"):

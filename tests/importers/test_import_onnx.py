@@ -31,12 +31,7 @@ FACTS = (
 ALL_OPTIONS = Linearisation(smooth="identity", leaky="identity", gate=0.25, norm_gain=0.5)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def export(module, path, shape, exporter, **options):

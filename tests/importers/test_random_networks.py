@@ -18,17 +18,9 @@ from tests.importers.autograd import compare, randomise
 from tests.importers.random_networks import Drawn, RandomNetwork, networks
 
 # torch says once that an even window of the map's own size needs an uneven pad
-pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
+pytestmark = [pytest.mark.filterwarnings("ignore:Using padding='same'"), pytest.mark.usefixtures("one_thread")]
 
 KERNEL, BIAS = 1e-5, 1e-4
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def expand_or_refuse(drawn: Drawn, module: torch.nn.Module) -> tuple[dict, list[str], list[str]]:

@@ -14,6 +14,7 @@ from importers.expand import Expansion
 from importers.linearisation import Linearisation
 from importers.linearise import linearise
 from importers.unit_layers import UnitRuleWarning, choose_unit_layers
+from tests.importers.modules import Call
 
 
 class Between(nn.Module):
@@ -27,17 +28,6 @@ class Between(nn.Module):
 
     def forward(self, x):
         return self.last(self.middle(F.relu(self.first(x))))
-
-
-class Call(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 class ChannelsLast(nn.Module):

@@ -21,6 +21,7 @@ from importers.expand import Expansion
 from importers.linearise import linearise, linearise_traced
 from importers.unit_layers import choose_unit_layers
 from tests.importers.autograd import compare, randomise
+from tests.importers.modules import Call
 
 
 class SameConv(nn.Conv2d):
@@ -50,17 +51,6 @@ class Between(nn.Module):
 
     def forward(self, x):
         return self.last(self.middle(self.relu(self.first(x))))
-
-
-class Call(nn.Module):
-    """A function as a module."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def forward(self, x):
-        return self.function(x)
 
 
 def relu_once_per_ten_columns(x):

@@ -25,12 +25,7 @@ ATTENTION = ("vit_", "swin_", "maxvit_")
 FALLS_BACK = ("convnext", "densenet", "efficientnet", "mnasnet", "mobilenet", "shufflenet", "swin", "maxvit")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def expansion_of(module, shape, units="auto", choices=CHOICES):

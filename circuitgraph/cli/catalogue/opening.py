@@ -10,10 +10,10 @@ from circuitgraph.catalogue.claims import Author
 from circuitgraph.catalogue.documents import first_fault
 from circuitgraph.catalogue.local import Catalogue
 from circuitgraph.cli.output import show_progress
-from circuitgraph.errors import CatalogueError
+from circuitgraph.errors import CatalogueError, MissingFileError
 from circuitgraph.settings import read_settings
 
-__all__ = ["open_catalogue", "today", "who_speaks"]
+__all__ = ["open_catalogue", "open_if_any", "today", "who_speaks"]
 
 
 def open_catalogue(folder: str | None, *, create: bool = False, quiet: bool = True) -> Catalogue:
@@ -26,6 +26,22 @@ def open_catalogue(folder: str | None, *, create: bool = False, quiet: bool = Tr
     """
     path = read_settings(catalogue=folder).settings.catalogue_folder
     return Catalogue.open(path, create=create, progress=show_progress(quiet=quiet))
+
+
+def open_if_any(folder: str | None) -> Catalogue | None:
+    """Open the catalogue that the option or the settings name; None where the option is not given and there is none.
+
+    Raises
+    ------
+    MissingFileError
+        There is none where the option says.
+    """
+    try:
+        return open_catalogue(folder)
+    except MissingFileError:
+        if folder is not None:
+            raise
+        return None
 
 
 def who_speaks(author: str | None, orcid: str | None, *, act: str = "making a claim") -> Author:
