@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +40,9 @@ from circuitgraph.errors import (
 from circuitgraph.ids import UnitId
 from circuitgraph.kernels import anchor_of, lay_on_window
 from circuitgraph.records import Family, Fidelity, Form, Layer, NetworkInfo, RefusedPair
+
+if TYPE_CHECKING:
+    from circuitgraph.bundle.unit_view import Strength, UnitView
 
 __all__ = ["Block", "BlockInfo", "Bundle", "check_channel"]
 
@@ -335,6 +338,27 @@ class Bundle:
         else:
             own = np.zeros(part.window, dtype=np.float32)
         return np.array(lay_on_window(own, part.offset, offset, window))
+
+    def view(self, unit: str, *, top: int = 8, by: Strength = "l2") -> UnitView:
+        """Return a unit with its `top` strongest kernels upstream and as many downstream; a notebook draws it.
+
+        Nothing else of the layers' blocks is read, so that it is quick in large networks.
+
+        Parameters
+        ----------
+        by
+            What "strongest" is measured in: "l2", "l1", or "share_in" (of the target's total l1).
+
+        Raises
+        ------
+        UnknownUnitError, UnknownLayerError
+            There is no such unit or layer.
+        BundleError
+            `top` or `by` cannot be used.
+        """
+        from circuitgraph.bundle.unit_view import view_unit
+
+        return view_unit(self, unit, top=top, by=by)
 
     def part_of(self, up: Layer, down: Layer, channel: int) -> BlockInfo | None:
         """Return the stored block that holds the kernels from `up` to one unit of `down`, None where it has none.
