@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,36 @@ import pytest
 
 from circuitgraph.settings import Settings
 from circuitgraph.store.server import ManagedServer
+
+# one worker holds all tests of each: a database takes a gigabyte and ten seconds to start
+SERVERS = {"demo_environment": "demo", "managed_server": "servers", "own_store": "servers", "checked_store": "servers"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two workers for folders; none for files, where their start would only be waited for, and none for slow tests.
+
+    Two on any machine: each may hold databases of its own, and what is slow often measures time or memory.
+    """
+    given = [Path(config.invocation_params.dir, arg.partition("::")[0]) for arg in config.args]
+    is_quick = config.option.markexpr == "not slow"
+    return 2 if is_quick and all(path.is_dir() for path in given) else 0
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file together, and those that share a database, in whichever file they are."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        shared = next((SERVERS[name] for name in names if SERVERS.get(name)), None)
+        item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.partition("::")[0]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Show tests under names that can be typed again: the workers add the group."""
+    if hasattr(report, "node"):
+        report.nodeid = re.sub(r"@[^@\]]+$", "", report.nodeid)
 
 
 @pytest.fixture(scope="session")
