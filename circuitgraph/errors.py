@@ -30,6 +30,7 @@ can catch ours or Python's:
         BundleExistsError (FileExistsError)
         BundleCorruptError (OSError)
       GraphError (ValueError)                a circuit that contradicts itself, or holds nothing to draw
+      PictureError (ValueError)              a picture that cannot be drawn or written as asked
       CatalogueError (ValueError)            a catalogue that cannot be read or changed as asked
         ClaimError                           a claim that says nothing, or is not what its id says
       AnnotationError (ValueError)           a file of annotations that cannot be read
@@ -74,6 +75,7 @@ __all__ = [
     "NetworkConflictError",
     "NonFiniteError",
     "PatternError",
+    "PictureError",
     "PortTakenError",
     "ProvisionError",
     "QueryError",
@@ -213,6 +215,10 @@ class BundleCorruptError(BundleError, OSError):
 
 class GraphError(CircuitGraphError, ValueError):
     """A circuit that contradicts itself, or that holds nothing to draw."""
+
+
+class PictureError(CircuitGraphError, ValueError):
+    """A picture that cannot be drawn or written as asked."""
 
 
 class CatalogueError(CircuitGraphError, ValueError):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
-from circuitgraph.errors import DiskFullError, MissingFileError
+from circuitgraph.errors import DiskFullError, MissingFileError, PictureError
 
 __all__ = ["FONT", "GREY", "INK", "Markup", "Picture", "clean", "number", "shorten", "signed", "tag", "text", "wrap"]
 
@@ -92,11 +92,12 @@ def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
     **attributes
         ``stroke_width=2`` is written ``stroke-width="2"``; numbers through `number`; None is left out.
     """
-    written = "".join(
-        f" {key.rstrip('_').replace('_', '-')}={quoteattr(value if isinstance(value, str) else number(value))}"
+    said = {
+        key.rstrip("_").replace("_", "-"): _UNSAFE.sub("", value) if isinstance(value, str) else number(value)
         for key, value in attributes.items()
         if value is not None
-    )
+    }
+    written = "".join(f" {key}={quoteattr(value)}" for key, value in said.items())
     inner = "".join(child if isinstance(child, Markup) else escape(clean(child)) for child in children)
     return Markup(f"<{name}{written}>{inner}</{name}>" if inner else f"<{name}{written}/>")
 
@@ -149,16 +150,41 @@ class Picture:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the picture to a file and return its path.
 
+        Parameters
+        ----------
+        path
+            Its ending says the format: .svg, .png (at twice the picture's size; `circuitgraph.draw.to_png`
+            makes others), or .html, a page that stands alone.
+
         Raises
         ------
+        PictureError
+            The path ends otherwise.
+        MissingExtraError
+            What draws PNG is not installed.
         MissingFileError
             The folder is not there.
         DiskFullError
             The file cannot be written.
         """
+        # they build on this module
+        from circuitgraph.draw.raster import to_html, to_png
+
         target = Path(path)
+        ending = target.suffix.lower()
+        if ending == ".svg":
+            content = self.svg.encode()
+        elif ending == ".png":
+            content = to_png(self)
+        elif ending == ".html":
+            content = to_html(self).encode()
+        else:
+            raise PictureError(
+                f"writing a picture to {target}: it ends in {ending or 'nothing'}, .svg, .png or .html is wanted.",
+                hint=f"Name it {target.stem}.svg, {target.stem}.png or {target.stem}.html.",
+            )
         try:
-            target.write_text(self.svg, encoding="utf-8", newline="\n")
+            target.write_bytes(content)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise MissingFileError(
                 f"writing a picture to {target}: {error.strerror}.", hint=f"Make the folder: mkdir -p {target.parent}"

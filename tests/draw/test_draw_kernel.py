@@ -153,4 +153,4 @@ def test_save_writes_what_a_notebook_shows_and_says_where_it_cannot(tmp_path: Pa
     with pytest.raises(MissingFileError, match="writing a picture"):
         picture.save(tmp_path / "none" / "kernel.svg")
     with pytest.raises(DiskFullError, match="writing a picture"):
-        picture.save(tmp_path / ("k" * 300))
+        picture.save(tmp_path / f"{'k' * 300}.svg")
