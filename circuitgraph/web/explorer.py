@@ -1,0 +1,175 @@
+"""What the explorer looks at: bundles, a catalogue, and a store if there is one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.catalogue.claims import Author
+from circuitgraph.errors import CatalogueError, IdError, MissingFileError, UnknownNetworkError
+from circuitgraph.ids import kind_of
+
+if TYPE_CHECKING:
+    from circuitgraph.catalogue import Catalogue
+    from circuitgraph.store import Store
+
+__all__ = ["Explorer"]
+
+
+class Explorer:
+    """Bundles by network, a catalogue, perhaps a store, and who speaks.
+
+    Parameters
+    ----------
+    bundles
+        One for each network.
+    catalogue
+        Folder of the catalogue; None where there is none.
+    store
+        A database behind the guard, for Cypher.
+    author
+        Who makes the claims that are made in the pages; None where the settings name nobody.
+    is_public
+        Whether strangers look: then nothing can be written.
+
+    Raises
+    ------
+    UnknownNetworkError
+        Two bundles hold the same network.
+    """
+
+    def __init__(
+        self,
+        bundles: Iterable[Bundle],
+        *,
+        catalogue: Path | None = None,
+        store: Store | None = None,
+        author: Author | None = None,
+        is_public: bool = False,
+    ) -> None:
+        self._bundles: dict[str, Bundle] = {}
+        for bundle in bundles:
+            if bundle.network in self._bundles:
+                raise UnknownNetworkError(
+                    f"exploring {bundle.path}: {self._bundles[bundle.network].path} holds {bundle.network} already.",
+                    hint="Give one bundle for each network.",
+                )
+            self._bundles[bundle.network] = bundle
+        self.catalogue_folder = catalogue
+        self.store = store
+        self.author = author
+        self.is_public = is_public
+        # SQLite and what is read of a catalogue are for one thread at a time
+        self._own = threading.local()
+        self._opened: list[Catalogue] = []
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(
+        cls,
+        paths: Sequence[str | Path],
+        *,
+        catalogue: Path | None = None,
+        store: Store | None = None,
+        author: Author | None = None,
+        is_public: bool = False,
+    ) -> Explorer:
+        """Open the bundles at `paths`; the rest as the class takes it.
+
+        Raises
+        ------
+        MissingFileError, BundleError, BundleCorruptError
+            A bundle cannot be opened.
+        UnknownNetworkError
+            Two bundles hold the same network.
+        """
+        bundles = [Bundle.open(path) for path in paths]
+        return cls(bundles, catalogue=catalogue, store=store, author=author, is_public=is_public)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of bundles and of what was opened of the catalogue; the store is its owner's."""
+        for bundle in self._bundles.values():
+            bundle.close()
+        with self._lock:
+            while self._opened:
+                self._opened.pop().close()
+
+    @property
+    def bundles(self) -> Mapping[str, Bundle]:
+        """The bundles by network."""
+        return self._bundles
+
+    @property
+    def can_write(self) -> bool:
+        """Whether claims can be made in the pages, by somebody who has the token."""
+        return not self.is_public and self.catalogue_folder is not None and self.author is not None
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """The catalogue, opened for the thread that asks; None where there is none."""
+        from circuitgraph.catalogue import Catalogue
+
+        if self.catalogue_folder is None:
+            return None
+        mine: Catalogue | None = getattr(self._own, "catalogue", None)
+        if mine is None:
+            try:
+                mine = Catalogue.open(self.catalogue_folder)
+            except MissingFileError:
+                return None
+            self._own.catalogue = mine
+            with self._lock:
+                self._opened.append(mine)
+        return mine
+
+    def need_catalogue(self) -> Catalogue:
+        """Return the catalogue.
+
+        Raises
+        ------
+        CatalogueError
+            There is none.
+        """
+        if (found := self.catalogue) is None:
+            raise CatalogueError(
+                "this explorer has no catalogue.",
+                hint="Begin one: circuitgraph catalogue starter, then start the explorer again.",
+            )
+        return found
+
+    def bundle(self, uid: str) -> Bundle:
+        """Return the bundle of a network, or of the network that a uid of something in it begins with.
+
+        Raises
+        ------
+        UnknownNetworkError
+            No bundle of it is open.
+        """
+        network = uid.partition("/")[0]
+        if network in self._bundles:
+            return self._bundles[network]
+        known = ", ".join(sorted(self._bundles)) or "none"
+        raise UnknownNetworkError(
+            f"network {network[:80]!r} is not open here; open are: {known}.",
+            hint="Start the explorer with its bundle: circuitgraph explore NETWORK.circuit",
+        )
+
+    def bundle_if_any(self, uid: str) -> Bundle | None:
+        """Return the bundle of a uid's network; None where none is open or the uid is of no network."""
+        with suppress(UnknownNetworkError, IdError):
+            if kind_of(uid) in ("network", "layer", "unit", "family", "edge"):
+                return self.bundle(uid)
+        return None
