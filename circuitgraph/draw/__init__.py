@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from circuitgraph.draw.circuit import draw_circuit
+from circuitgraph.draw.family import RingMember, draw_family
+from circuitgraph.draw.image import EvidenceImage
 from circuitgraph.draw.kernel import draw_kernel
+from circuitgraph.draw.match import draw_match, draw_null
 from circuitgraph.draw.svg import Picture
+from circuitgraph.draw.unit import draw_unit
 
-__all__ = ["Picture", "draw_circuit", "draw_kernel"]
+__all__ = [
+    "EvidenceImage",
+    "Picture",
+    "RingMember",
+    "draw_circuit",
+    "draw_family",
+    "draw_kernel",
+    "draw_match",
+    "draw_null",
+    "draw_unit",
+]

@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from itertools import pairwise
-
-import numpy as np
 
 from circuitgraph.draw.kernel import check_scale, is_inside, kernel_cells, scale_bar
 from circuitgraph.draw.layout import BOX_HEIGHT, Layout, Slot, lay_out
-from circuitgraph.draw.palette import EXCITES, INHIBITS, MIXES
+from circuitgraph.draw.marks import DASHES, INKS, WORDS, Kind, edge_figures, edge_kind, edge_tip
 from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, number, shorten, signed, tag, text, wrap
 from circuitgraph.errors import GraphError
 from circuitgraph.graph import CircuitEdge, CircuitGraph, CircuitUnit
-from circuitgraph.kernels import summarise
 
-__all__ = ["draw_circuit"]
+__all__ = ["circuit_parts", "draw_circuit"]
 
 _TILE, _SMALL_TILE = 76.0, 58.0
 _ROOMY_UP_TO = 7
 """Edges between two layers up to which kernels are drawn large."""
-_MIXED_BELOW = 0.2
-"""An edge mixes when the magnitude of its sum is under this share of its l1, as `MIXES` in the store."""
-
-_WORDS = {"excites": "excites", "inhibits": "inhibits", "mixes": "excites and inhibits"}
-_INKS = {"excites": EXCITES, "inhibits": INHIBITS, "mixes": MIXES}
-_DASHES = {"excites": None, "inhibits": "7 4", "mixes": "9 3 2 3"}
-
-
-def _kind(edge: CircuitEdge) -> str:
-    if abs(edge.sum) < _MIXED_BELOW * edge.l1:
-        return "mixes"
-    return "inhibits" if edge.sum < 0 else "excites"
-
-
-def _figures(edge: CircuitEdge) -> str:
-    """Return the sum, or, where it hides what the edge does, the sums on the two sides that differ most."""
-    if _kind(edge) != "mixes":
-        return f"Σ {signed(edge.sum)}"
-    said = {name: float(values[0]) for name, values in summarise(edge.kernel[np.newaxis], edge.anchor).items()}
-    if abs(said["top"] - said["bottom"]) >= abs(said["left"] - said["right"]):
-        return f"↑ {signed(said['top'])} ↓ {signed(said['bottom'])}"
-    return f"← {signed(said['left'])} → {signed(said['right'])}"
+_LEGEND: Mapping[Kind, str] = {"excites": "excites", "inhibits": "inhibits", "mixes": "both, by place"}
 
 
 def _short(uid: str) -> str:
@@ -63,15 +40,6 @@ def _curve(points: list[tuple[float, float]]) -> str:
         bend = (y1 - y0) / 2
         d += f"C{number(x0)} {number(y0 + bend)} {number(x1)} {number(y1 - bend)} {number(x1)} {number(y1)}"
     return d
-
-
-def _tip(kind: str, x: float, y: float, ink: str) -> Markup:
-    """Draw an edge's end: an arrow excites, a bar inhibits, a ring does both."""
-    if kind == "excites":
-        return tag("path", d=f"M{number(x - 5)} {number(y + 9)}L{number(x)} {number(y)}l5 9z", fill=ink)
-    if kind == "inhibits":
-        return tag("path", d=f"M{number(x - 6)} {number(y + 2)}h12", fill="none", stroke=ink, stroke_width=3)
-    return tag("circle", cx=x, cy=y + 5, r=4, fill="#ffffff", stroke=ink, stroke_width=2)
 
 
 def _ports(layout: Layout, graph: CircuitGraph, edges: list[CircuitEdge]) -> dict[tuple[int, str], float]:
@@ -99,7 +67,7 @@ def _draw_edge(
     ways: list[Slot],
     tile: float,
 ) -> list[Markup]:
-    kind = _kind(edge)
+    kind = edge_kind(edge)
     start, stop = layout.boxes[edge.up], layout.boxes[edge.down]
     points = [
         (ends[0], start.y - BOX_HEIGHT / 2),
@@ -114,11 +82,11 @@ def _draw_edge(
         "path",
         d=_curve(points),
         fill="none",
-        stroke=_INKS[kind],
+        stroke=INKS[kind],
         stroke_width=_line_width(edge),
-        stroke_dasharray=_DASHES[kind],
+        stroke_dasharray=DASHES[kind],
     )
-    return [line, _tip(kind, ends[1], end_y, _INKS[kind])]
+    return [line, edge_tip(kind, ends[1], end_y)]
 
 
 def _draw_tile(
@@ -129,14 +97,14 @@ def _draw_tile(
     width, height = cols * cell, rows * cell
     x, y = middle[0] - width / 2, middle[1] - height / 2 - 6
     names = f"{_name(graph.unit(edge.up))} → {_name(graph.unit(edge.down))}"
-    told = f"{names}: sum {signed(edge.sum, 3)}, {_WORDS[_kind(edge)]}"
+    told = f"{names}: sum {signed(edge.sum, 3)}, {WORDS[edge_kind(edge)]}"
     ground = tag("rect", x=x - 4, y=y - 4, width=width + 8, height=height + 20, rx=3, fill="#ffffff")
     cells = kernel_cells(edge.kernel, x, y, cell, scale, anchor=edge.anchor)
-    label = text(_figures(edge), middle[0], y + height + 12, 10.5, text_anchor="middle")
+    label = text(edge_figures(edge), middle[0], y + height + 12, 10.5, text_anchor="middle")
     return tag("g", tag("title", told), ground, *cells, label)
 
 
-def _draw_box(unit: CircuitUnit, slot: Slot) -> Markup:
+def _draw_box(unit: CircuitUnit, slot: Slot, role: str) -> Markup:
     name, room = _name(unit), slot.width - 8
     lines = wrap(name, room, 13) if clean(unit.label) else []
     size = 12.5
@@ -144,8 +112,9 @@ def _draw_box(unit: CircuitUnit, slot: Slot) -> Markup:
         size = 11.5
         lines = wrap(name, room, 12)
     left, top = slot.x - slot.width / 2, slot.y - BOX_HEIGHT / 2
+    told = f"{name} ({unit.uid})" if clean(unit.label) else unit.uid
     parts = [
-        tag("title", f"{name} ({unit.uid})" if clean(unit.label) else unit.uid),
+        tag("title", f"{told}, role: {role}" if role else told),
         tag("rect", x=left, y=top, width=slot.width, height=BOX_HEIGHT, rx=6, fill="#f2f2f2", stroke="#4d4d4d"),
     ]
     uid = shorten(_short(unit.uid), room, 9.5)
@@ -154,6 +123,11 @@ def _draw_box(unit: CircuitUnit, slot: Slot) -> Markup:
         parts.append(text(line, slot.x, y, size, text_anchor="middle", font_weight="600"))
         y += 12
     parts.append(text(uid, slot.x, y + (1 if lines else 0), 9.5, fill=GREY, text_anchor="middle"))
+    if role:
+        shown = shorten(role, slot.width - 16, 10.5)
+        wide = 0.6 * 10.5 * len(shown) + 10
+        parts.append(tag("rect", x=left + 4, y=top - 8, width=wide, height=15, rx=7.5, fill="#1a1a1a"))
+        parts.append(text(shown, left + 4 + wide / 2, top + 3.2, 10.5, fill="#ffffff", text_anchor="middle"))
     return tag("g", *parts)
 
 
@@ -162,17 +136,17 @@ def _draw_legend(
 ) -> list[Markup]:
     parts = scale_bar(x, y, 170, scale)
     at = x + 200
-    for kind, word in (("excites", "excites"), ("inhibits", "inhibits"), ("mixes", "both, by place")):
+    for kind, word in _LEGEND.items():
         parts += [
             tag(
                 "path",
                 d=f"M{number(at)} {number(y + 24)}V{number(y + 5)}",
                 fill="none",
-                stroke=_INKS[kind],
+                stroke=INKS[kind],
                 stroke_width=2,
-                stroke_dasharray=_DASHES[kind],
+                stroke_dasharray=DASHES[kind],
             ),
-            _tip(kind, at, y - 3, _INKS[kind]),
+            edge_tip(kind, at, y - 3),
             text(word, at + 11, y + 14, 11),
         ]
         at += 84
@@ -189,8 +163,9 @@ def _draw_legend(
 
 
 def _describe(graph: CircuitGraph, edges: list[CircuitEdge], *, listed: int = 40) -> str:
+    names = {unit.uid: _name(unit) for unit in graph.units}
     words = [
-        f"{_name(graph.unit(edge.up))} {_WORDS[_kind(edge)]} {_name(graph.unit(edge.down))} (sum {signed(edge.sum, 3)})"
+        f"{names[edge.up]} {WORDS[edge_kind(edge)]} {names[edge.down]} (sum {signed(edge.sum, 3)})"
         for edge in edges[:listed]
     ]
     if len(edges) > listed:
@@ -198,7 +173,14 @@ def _describe(graph: CircuitGraph, edges: list[CircuitEdge], *, listed: int = 40
     return "Layers from upstream at the bottom to downstream at the top. " + "; ".join(words) + "."
 
 
-def draw_circuit(graph: CircuitGraph, *, title: str = "", scale: float | None = None, max_edges: int = 60) -> Picture:
+def draw_circuit(
+    graph: CircuitGraph,
+    *,
+    title: str = "",
+    scale: float | None = None,
+    max_edges: int = 60,
+    roles: Mapping[str, str] | None = None,
+) -> Picture:
     """Draw a circuit, the layers as rows with upstream at the bottom, each edge with its kernel on it.
 
     Parameters
@@ -211,6 +193,8 @@ def draw_circuit(graph: CircuitGraph, *, title: str = "", scale: float | None = 
         The magnitude that has the full colour, the same for all kernels; the largest among them if None.
     max_edges
         Of more edges only the strongest by l1 are drawn, and the picture says so.
+    roles
+        Uid to the role that a unit has in a motif, any text; shown on its box.
 
     Returns
     -------
@@ -225,6 +209,19 @@ def draw_circuit(graph: CircuitGraph, *, title: str = "", scale: float | None = 
     ShapeError
         `scale` is not a finite number above 0.
     """
+    parts, width, height, desc = circuit_parts(graph, title=title, scale=scale, max_edges=max_edges, roles=roles)
+    return Picture.compose(parts, width=width, height=height, title=clean(title) or "Circuit", desc=desc)
+
+
+def circuit_parts(
+    graph: CircuitGraph,
+    *,
+    title: str = "",
+    scale: float | None = None,
+    max_edges: int = 60,
+    roles: Mapping[str, str] | None = None,
+) -> tuple[list[Markup], float, float, str]:
+    """Return what `draw_circuit` draws, for a picture that holds more: parts, width, height and description."""
     if not graph.units:
         raise GraphError("drawing a circuit: it has 0 units, at least 1 is wanted.")
     kept = sorted(sorted(range(len(graph.edges)), key=lambda i: -graph.edges[i].l1)[: max(0, max_edges)])
@@ -232,6 +229,7 @@ def draw_circuit(graph: CircuitGraph, *, title: str = "", scale: float | None = 
     full = check_scale(scale, [edge.kernel for edge in edges], "drawing a circuit")
     layers = [layer for layer in graph.layers if graph.units_of(layer)]
     heading = clean(title)
+    named = {uid: clean(role) for uid, role in (roles or {}).items()}
     per_band = Counter(graph.unit(edge.up).layer for edge in edges)
     tile = _TILE if max(per_band.values(), default=0) <= _ROOMY_UP_TO else _SMALL_TILE
     layout = lay_out(graph, layers, edges, top=44.0 if heading else 14.0, tile=tile)
@@ -246,18 +244,17 @@ def draw_circuit(graph: CircuitGraph, *, title: str = "", scale: float | None = 
         parts.append(tag("g", tag("title", layer), text(name, 16, y + 4, 11, fill=GREY)))
     for i, edge in enumerate(edges):
         parts += _draw_edge(edge, layout, (ports[i, "up"], ports[i, "down"]), layout.kernels[i], layout.ways[i], tile)
-    parts += [_draw_box(unit, layout.boxes[unit.uid]) for unit in graph.units]
+    parts += [_draw_box(unit, layout.boxes[unit.uid], named.get(unit.uid, "")) for unit in graph.units]
     parts += [_draw_tile(edge, graph, layout.kernels[i], full, tile) for i, edge in enumerate(edges)]
     height = layout.height + 26
     if edges:
         shares = any(edge.share_in is not None for edge in edges)
         anchors = any(is_inside(edge.anchor, edge.kernel) for edge in edges)
-        mixes = any(_kind(edge) == "mixes" for edge in edges)
+        mixes = any(edge_kind(edge) == "mixes" for edge in edges)
         parts += _draw_legend(16, height, full, has_shares=shares, has_anchor=anchors, has_mixes=mixes)
         height += 40 + 14 * (1 + anchors + shares)
     if len(edges) < len(graph.edges):
         left_out = f"Showing the {len(edges)} strongest of {len(graph.edges)} edges, by l1."
         parts.append(text(left_out, 16, height + 6, 11, fill=INK))
         height += 18
-    desc = _describe(graph, edges)
-    return Picture.compose(parts, width=layout.width, height=height, title=heading or "Circuit", desc=desc)
+    return parts, layout.width, height, _describe(graph, edges)

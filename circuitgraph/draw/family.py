@@ -1,0 +1,373 @@
+"""A family as a ring: its units in the order of their orientations, with kernels and tuning curves.
+
+Angles are in degrees, counter-clockwise as displayed, 0 pointing right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from circuitgraph.draw.kernel import check_scale, kernel_cells, scale_bar
+from circuitgraph.draw.layout import spread
+from circuitgraph.draw.marks import shrink
+from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, number, shorten, signed, tag, text
+from circuitgraph.errors import GraphError, NonFiniteError, ShapeError
+from circuitgraph.graph import as_kernel
+
+__all__ = ["RingMember", "draw_family", "tuning_peak"]
+
+_WIDTH, _MARGIN = 720.0, 16.0
+_MOST = 36
+_MOST_SAMPLES = 7200
+_INNER, _OUTER = 112.0, 214.0
+_STRIP = 46.0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RingMember:
+    """One unit of a family.
+
+    Parameters
+    ----------
+    uid
+        Its uid.
+    label
+        What to call it, any text; the uid's last part where empty.
+    angle_deg
+        Its orientation, counter-clockwise with 0 pointing right; None where it has none.
+    kernel
+        (row, col), row 0 at the top: what stands for the unit, or None.
+    tuning
+        (n,) its response to what is turned through 360 degrees in n equal steps, the first at 0; or None.
+
+    Raises
+    ------
+    ShapeError
+        The kernel has not two axes, or the tuning is no line of 2 to 7,200 numbers.
+    NonFiniteError
+        The angle, a weight or a response is NaN or infinite.
+    """
+
+    uid: str
+    label: str = ""
+    angle_deg: float | None = None
+    kernel: ArrayLike | None = None
+    tuning: ArrayLike | None = None
+
+    def __post_init__(self) -> None:
+        place = f"family member {self.uid}"
+        if self.angle_deg is not None:
+            if not math.isfinite(self.angle_deg):
+                raise NonFiniteError(f"{place}: its angle is {self.angle_deg}, a finite number of degrees is wanted.")
+            object.__setattr__(self, "angle_deg", float(self.angle_deg) % 360 % 360)
+        if self.kernel is not None:
+            object.__setattr__(self, "kernel", as_kernel(self.kernel, place))
+        if self.tuning is not None:
+            object.__setattr__(self, "tuning", _as_tuning(self.tuning, place))
+
+
+def _as_tuning(values: ArrayLike, place: str) -> NDArray[np.float64]:
+    given = np.asarray(values)
+    if given.dtype.kind not in "fiub" or given.ndim != 1 or not 2 <= given.size <= _MOST_SAMPLES:
+        raise ShapeError(
+            f"{place}: the tuning is {given.dtype} of shape {given.shape}, "
+            f"2 to {_MOST_SAMPLES:,} responses in a line are wanted."
+        )
+    tuning = given.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(tuning))
+    if len(bad):
+        raise NonFiniteError(f"{place}: {len(bad)} of {tuning.size} responses are no finite number, first {bad[0]}.")
+    tuning.setflags(write=False)
+    return tuning
+
+
+def tuning_peak(tuning: ArrayLike) -> tuple[float, float]:
+    """Return at which angle, in degrees, a tuning curve is highest (the first of equals), and how high.
+
+    Examples
+    --------
+    >>> tuning_peak([0.0, 1.0, 3.0, 2.0])
+    (180.0, 3.0)
+    """
+    values = _as_tuning(tuning, "a tuning curve")
+    at = int(values.argmax())
+    return 360.0 * at / values.size, float(values[at])
+
+
+def _name(member: RingMember) -> str:
+    return clean(member.label) or member.uid.partition("/")[2] or member.uid
+
+
+def _channel(member: RingMember) -> str:
+    return member.uid.partition("/")[2] or member.uid
+
+
+def _at(angle: float, radius: float, centre: tuple[float, float]) -> tuple[float, float]:
+    # y grows downwards in a picture: counter-clockwise as displayed is minus
+    return (
+        centre[0] + radius * math.cos(math.radians(angle)),
+        centre[1] - radius * math.sin(math.radians(angle)),
+    )
+
+
+def _spread_round(angles: Sequence[float], gap: float) -> list[float]:
+    """Move sorted angles apart to at least `gap` degrees, in their order round the circle."""
+    if len(angles) < 2:
+        return list(angles)
+    step = min(gap, 360.0 / len(angles))
+    gaps = [(after - before) % 360 for before, after in zip(angles, [*angles[1:], angles[0]], strict=True)]
+    cut = max(range(len(gaps)), key=lambda i: (gaps[i], -i)) + 1
+    # from the middle of the widest gap once round
+    low = angles[cut - 1] + gaps[cut - 1] / 2
+    turned = [*angles[cut:], *angles[:cut]]
+    line = [low + (angle - low) % 360 for angle in turned]
+    placed = [angle % 360 for angle in spread(line, [step] * len(line), low, low + 360)]
+    return [*placed[len(angles) - cut :], *placed[: len(angles) - cut]]
+
+
+def _samples(tuning: NDArray[np.float64], count: int = 360) -> NDArray[np.float64]:
+    """Return the curve at `count` equally spaced angles, and at 360 once more."""
+    if tuning.size <= count:
+        return np.append(tuning, tuning[0])
+    at = np.arange(count) * (tuning.size / count)
+    values = np.interp(at, np.arange(tuning.size + 1), np.append(tuning, tuning[0]))
+    return np.append(values, values[0])
+
+
+def draw_family(
+    members: Sequence[RingMember], *, title: str = "", scale: float | None = None, limit: int = _MOST
+) -> Picture:
+    """Draw a family round a ring in the order of orientation, then each unit's tuning curve.
+
+    Parameters
+    ----------
+    members
+        In any order; those without an angle are listed apart and counted.
+    title
+        Any text, shown above.
+    scale
+        The weight that has the full colour, the same for all kernels; the largest if None.
+    limit
+        How many are drawn on the ring, at most 36; the picture says how many there are.
+
+    Returns
+    -------
+    Picture
+        720 pixels wide.
+
+    Raises
+    ------
+    GraphError
+        No member, or the same unit twice.
+    ShapeError
+        `scale` or `limit` is not above 0.
+    """
+    if not members:
+        raise GraphError("drawing a family: it has 0 members, at least 1 is wanted.")
+    different = len({member.uid for member in members})
+    if different < len(members):
+        raise GraphError(f"drawing a family: {len(members)} members are given, {different} are different.")
+    if limit < 1:
+        raise ShapeError(f"drawing a family: the limit is {limit}, 1 or more is wanted.")
+    turned = sorted((m for m in members if m.angle_deg is not None), key=lambda m: (m.angle_deg, m.uid))
+    apart = [m for m in members if m.angle_deg is None]
+    shown = turned[: min(limit, _MOST)]
+    kernels = [m.kernel for m in shown if isinstance(m.kernel, np.ndarray)]
+    full = check_scale(scale, kernels, "drawing a family")
+    heading = clean(title) or "Family"
+    parts = [text(shorten(heading, _WIDTH - 32, 16.5), _MARGIN, 26, 16, font_weight="600")]
+    count = f"{len(members):,} {'unit' if len(members) == 1 else 'units'}"
+    said = f"{count}, {len(turned):,} with an angle"
+    if len(shown) < len(turned):
+        said += f"; showing {len(shown):,} of {len(turned):,}, from 0 degrees on"
+    parts.append(text(f"{said}. Angles run counter-clockwise, 0 points right.", _MARGIN, 44, 11, fill=GREY))
+    y = 56.0
+    if shown:
+        more, y = _draw_ring(shown, y, full)
+        parts += more
+        if kernels:
+            parts += scale_bar(_MARGIN, y - 40, 170, full)
+        y += 8
+    if any(m.tuning is not None for m in shown):
+        more, y = _draw_strips(shown, y)
+        parts += more
+    if apart:
+        more, y = _draw_apart(apart, y)
+        parts += more
+    return Picture.compose(parts, width=_WIDTH, height=y + 8, title=heading, desc=_describe(shown, apart, said))
+
+
+def _draw_ring(shown: Sequence[RingMember], top: float, scale: float) -> tuple[list[Markup], float]:
+    has_kernels = any(m.kernel is not None for m in shown)
+    tile = 0.0
+    if has_kernels:
+        tile = min(60.0, 2 * math.pi * _OUTER / len(shown) * 0.62)
+    room = max(tile * 1.45, 52.0 if len(shown) <= 24 else 36.0)
+    centre = (_WIDTH / 2, top + _OUTER + tile / 2 + 26)
+    places = _spread_round([m.angle_deg or 0.0 for m in shown], math.degrees(room / _OUTER))
+    parts = [
+        tag("circle", cx=centre[0], cy=centre[1], r=radius, fill="none", stroke="#e3e3e3")
+        for radius in (_INNER / 2, _INNER)
+    ]
+    for quarter in (0, 90, 180, 270):
+        x, y = _at(quarter, _INNER, centre)
+        parts.append(
+            tag("path", d=f"M{number(centre[0])} {number(centre[1])}L{number(x)} {number(y)}", stroke="#e3e3e3")
+        )
+    parts += _draw_lobes(shown, centre)
+    for quarter in (0, 90, 180, 270):
+        x, y = _at(quarter, _INNER - 13, centre)
+        parts.append(text(f"{quarter}°", x, y + 3.5, 9.5, fill=GREY, text_anchor="middle"))
+    for member, place in zip(shown, places, strict=True):
+        angle = member.angle_deg or 0.0
+        points = [_at(angle, _INNER, centre), _at(angle, _INNER + 12, centre), _at(place, _OUTER - room * 0.55, centre)]
+        d = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points)
+        x, y = _at(place, _OUTER, centre)
+        name, uid = _name(member), _channel(member)
+        own = [
+            tag("title", f"{name} ({member.uid}), {angle:.4g} degrees"),
+            tag("path", d=d, fill="none", stroke="#8c8c8c"),
+            tag("circle", cx=points[0][0], cy=points[0][1], r=3, fill=INK),
+        ]
+        at = y + 3.5
+        if isinstance(member.kernel, np.ndarray):
+            kernel, _, _ = shrink(member.kernel, (-1, -1), 16)
+            cell = tile / max(kernel.shape)
+            height = kernel.shape[0] * cell
+            at = y - 6 - height / 2
+            own += kernel_cells(kernel, x - kernel.shape[1] * cell / 2, at, cell, scale)
+            at += height + 11
+        size = 10.0 if len(shown) <= 24 else 8.5
+        own.append(text(shorten(name, room + 12, size), x, at, size, text_anchor="middle", font_weight="600"))
+        angle_words = f"{angle:.4g}°" if name == uid else f"{shorten(uid, room - 6, 9)} {angle:.4g}°"
+        own.append(text(angle_words, x, at + size + 1, size - 1, fill=GREY, text_anchor="middle"))
+        parts.append(tag("g", *own))
+    return parts, centre[1] + _OUTER + tile / 2 + 34
+
+
+def _draw_lobes(shown: Sequence[RingMember], centre: tuple[float, float]) -> list[Markup]:
+    """Draw the tuning curves round the centre, each as far out as its own highest response."""
+    parts = []
+    for member in shown:
+        if not isinstance(member.tuning, np.ndarray) or member.tuning.max() <= 0:
+            continue
+        values = _samples(member.tuning, 180)[:-1]
+        radii = np.maximum(values, 0) / values.max() * (_INNER - 2) if values.max() > 0 else values * 0
+        points = [_at(360 * i / len(radii), float(radius), centre) for i, radius in enumerate(radii)]
+        d = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points) + "z"
+        parts.append(
+            tag(
+                "path",
+                tag("title", f"Tuning of {_name(member)}"),
+                d=d,
+                fill="#595959",
+                fill_opacity=0.08,
+                stroke="#595959",
+                stroke_width=0.9,
+            )
+        )
+    return parts
+
+
+def _draw_strips(shown: Sequence[RingMember], top: float) -> tuple[list[Markup], float]:
+    left, right = 210.0, _WIDTH - 130
+    wide = right - left
+    parts = [
+        text("Tuning: response to what is turned through 360 degrees", _MARGIN, top + 10, 13, font_weight="600"),
+        text(
+            "Each curve on its own height. Dashed: the unit's angle. Dot: the highest response.",
+            _MARGIN,
+            top + 26,
+            10,
+            fill=GREY,
+        ),
+    ]
+    y = top + 40
+    with_tuning = [m for m in shown if isinstance(m.tuning, np.ndarray)]
+    height = _STRIP if len(with_tuning) <= 16 else 30.0
+    bottom = y + height * len(with_tuning)
+    for quarter in range(5):
+        x = left + wide * quarter / 4
+        parts.append(tag("path", d=f"M{number(x)} {number(y)}V{number(bottom)}", stroke="#e3e3e3"))
+        parts.append(text(f"{90 * quarter}°", x, bottom + 14, 10, fill=GREY, text_anchor="middle"))
+    for member in with_tuning:
+        parts.append(_draw_strip(member, left, y, wide, height))
+        y += height
+    return parts, bottom + 30
+
+
+def _draw_strip(member: RingMember, left: float, y: float, wide: float, height: float) -> Markup:
+    tuning: NDArray[Any] = np.asarray(member.tuning)
+    at, peak = tuning_peak(tuning)
+    low, high = min(0.0, float(tuning.min())), max(0.0, peak)
+    span = (high - low) or 1.0
+    floor = y + height - 6
+
+    def place(value: float) -> float:
+        return floor - (value - low) / span * (height - 12)
+
+    values = _samples(tuning)
+    xs = left + wide * np.arange(len(values)) / (len(values) - 1)
+    line = "L".join(f"{number(float(x))} {number(place(float(v)))}" for x, v in zip(xs, values, strict=True))
+    angle = member.angle_deg or 0.0
+    name, uid = _name(member), _channel(member)
+    middle = y + height / 2
+    own = [
+        tag("title", f"{name} ({member.uid}): highest response {signed(peak, 3)} at {at:.4g} degrees"),
+        tag("path", d=f"M{number(left)} {number(place(0.0))}h{number(wide)}", stroke="#8c8c8c", stroke_width=0.7),
+        tag(
+            "path",
+            d=f"M{number(left)} {number(place(0.0))}L{line}L{number(left + wide)} {number(place(0.0))}z",
+            fill="#595959",
+            fill_opacity=0.12,
+        ),
+        tag("path", d=f"M{line}", fill="none", stroke="#404040", stroke_width=1.3, stroke_linejoin="round"),
+        tag(
+            "path",
+            d=f"M{number(left + wide * angle / 360)} {number(y + 3)}V{number(y + height - 3)}",
+            fill="none",
+            stroke=INK,
+            stroke_dasharray="3 2",
+        ),
+        tag("circle", cx=left + wide * at / 360, cy=place(peak), r=2.6, fill=INK),
+        text(shorten(name, 120, 11.5), _MARGIN, middle + (0 if name != uid else 4), 11, font_weight="600"),
+    ]
+    if name != uid:
+        own.append(text(shorten(uid, 120, 9.5), _MARGIN, middle + 12, 9.5, fill=GREY))
+    own.append(text(f"{angle:.4g}°", left - 12, middle + 4, 11, text_anchor="end"))
+    off = (at - angle + 180) % 360 - 180
+    beside = left + wide + 12
+    own.append(text(f"peak {at:.4g}° ({signed(off, 3)}°)", beside, middle, 10))
+    own.append(text(f"highest {signed(peak, 3)}", beside, middle + 12, 9.5, fill=GREY))
+    return tag("g", *own)
+
+
+def _draw_apart(apart: Sequence[RingMember], top: float) -> tuple[list[Markup], float]:
+    most, per_row = 48, 6
+    said = f"{len(apart):,} {'unit' if len(apart) == 1 else 'units'} without an angle"
+    if len(apart) > most:
+        said += f", showing {most} of {len(apart):,}"
+    parts = [text(said, _MARGIN, top + 10, 13, font_weight="600")]
+    y = top + 18
+    pitch = (_WIDTH - 2 * _MARGIN) / per_row
+    for place, member in enumerate(apart[:most]):
+        x, at = _MARGIN + place % per_row * pitch, y + place // per_row * 30 + 14
+        name, uid = _name(member), _channel(member)
+        own = [tag("title", f"{name} ({member.uid})"), text(shorten(name, pitch - 8, 11), x, at, 10.5)]
+        if name != uid:
+            own.append(text(shorten(uid, pitch - 8, 9), x, at + 11, 9, fill=GREY))
+        parts.append(tag("g", *own))
+    return parts, y + -(-min(most, len(apart)) // per_row) * 30 + 8
+
+
+def _describe(shown: Sequence[RingMember], apart: Sequence[RingMember], said: str) -> str:
+    words = [f"{_name(m)} at {m.angle_deg or 0.0:.4g} degrees" for m in shown]
+    if apart:
+        words.append(f"without an angle: {', '.join(_name(m) for m in apart[:48])}")
+    return f"{said}. {'; '.join(words)}."
