@@ -7,19 +7,24 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import platformdirs
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from circuitgraph.settings import Settings
 from circuitgraph.store.server import ManagedServer
 
-# one worker holds all tests of each: a database takes a gigabyte and ten seconds to start
-SERVERS = {"demo_environment": "demo", "managed_server": "servers", "own_store": "servers", "checked_store": "servers"}
+# what a file says that asks for a database of the session
+DATABASES = {
+    "demo": re.compile(r"\bdemo_environment\b"),
+    "managed": re.compile(r"\b(managed_server|own_store|checked_store|store: Store)\b"),
+}
 
 
-@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Two workers for folders; none for files, where their start would only be waited for, and none for slow tests.
 
@@ -30,20 +35,21 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return 2 if is_quick and all(path.is_dir() for path in given) else 0
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file together, and those that share a database, in whichever file they are."""
-    for item in items:
-        names = getattr(item, "fixturenames", ())
-        shared = next((SERVERS[name] for name in names if SERVERS.get(name)), None)
-        item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.partition("::")[0]))
+class TogetherScheduling(LoadScopeScheduling):
+    """One worker has all tests of a file, and one has all files that share a database: each is a gigabyte."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return shared_with(self.config.rootpath / nodeid.partition("::")[0])
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Show tests under names that can be typed again: the workers add the group."""
-    if hasattr(report, "node"):
-        report.nodeid = re.sub(r"@[^@\]]+$", "", report.nodeid)
+@cache
+def shared_with(file: Path) -> str:
+    text = file.read_text(encoding="utf-8")
+    return next((name for name, words in DATABASES.items() if words.search(text)), str(file))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    return TogetherScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
