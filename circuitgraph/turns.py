@@ -19,7 +19,17 @@ from numpy.typing import NDArray
 
 from circuitgraph.errors import MotifError, ShapeError
 
-__all__ = ["TURNS", "compose_turns", "informative", "inverse_turn", "norm_shares", "turn", "turns_of"]
+__all__ = [
+    "TURNS",
+    "compose_turns",
+    "informative",
+    "inverse_turn",
+    "norm_shares",
+    "turn",
+    "turn_by",
+    "turn_place",
+    "turns_of",
+]
 
 TURNS: Mapping[str, tuple[bool, int]] = MappingProxyType(
     {
@@ -67,6 +77,76 @@ def turn(kernels: NDArray[np.floating[Any]], name: str) -> NDArray[np.floating[A
         raise ShapeError(f"{name} of a {rows}x{cols} kernel: only square kernels can be turned by 90 degrees.")
     moved = kernels[..., ::-1] if is_mirrored else kernels
     return np.rot90(moved, quarters, axes=(-2, -1)) if quarters else moved
+
+
+def turn_by(kernels: NDArray[np.floating[Any]], angle_deg: float) -> NDArray[np.float32]:
+    """Turn kernels counter-clockwise as displayed by any angle, about the middle of their window.
+
+    Parameters
+    ----------
+    kernels
+        The last two axes are (row, col), row 0 at the top.
+    angle_deg
+        A finite angle. Multiples of 90 move the weights of a square window without touching them; at other angles a
+        weight is interpolated bilinearly between its four neighbours, and the outer half of an edge cell is as its
+        middle.
+
+    Returns
+    -------
+    NDArray
+        Of the same shape. NaN where the turn brings in nothing: the cell comes from beyond the window. What it carries
+        out of the window is lost; a disc as wide as the window is turned without either.
+
+    Raises
+    ------
+    ShapeError
+        The angle is not finite.
+
+    Examples
+    --------
+    >>> turn_by(np.array([[1, 2], [3, 4]]), 90).tolist()
+    [[2.0, 4.0], [1.0, 3.0]]
+    >>> turn_by(np.arange(25).reshape(5, 5), 45)[0].astype(float).round(2).tolist()
+    [nan, 2.71, 6.34, 10.46, nan]
+    """
+    if not np.isfinite(angle_deg):
+        raise ShapeError(f"turning kernels: the angle is {angle_deg}, a finite number of degrees is wanted.")
+    values = np.asarray(kernels, dtype=np.float64)
+    height, width = values.shape[-2:]
+    quarters, rest = divmod(angle_deg % 360, 90)
+    if rest == 0 and (height == width or quarters % 2 == 0):
+        return np.ascontiguousarray(np.rot90(values, int(quarters), axes=(-2, -1)), dtype=np.float32)
+    rows, cols = (axis.ravel() for axis in np.mgrid[:height, :width])
+    # the cell that comes to (row, col) lies where turning back takes it; rounded, so that edges are not lost to noise
+    from_row, from_col = (np.round(axis, 9) for axis in turn_place((rows, cols), -angle_deg, (height, width)))
+    is_inside = (abs(from_row - (height - 1) / 2) <= height / 2) & (abs(from_col - (width - 1) / 2) <= width / 2)
+    from_row, from_col = np.clip(from_row, 0, height - 1), np.clip(from_col, 0, width - 1)
+    top = np.minimum(np.floor(from_row).astype(int), max(0, height - 2))
+    left = np.minimum(np.floor(from_col).astype(int), max(0, width - 2))
+    bottom, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
+    down, across = from_row - top, from_col - left
+    out = (
+        values[..., top, left] * (1 - down) * (1 - across)
+        + values[..., top, right] * (1 - down) * across
+        + values[..., bottom, left] * down * (1 - across)
+        + values[..., bottom, right] * down * across
+    )
+    out[..., ~is_inside] = np.nan
+    return np.asarray(out.reshape(values.shape), dtype=np.float32)
+
+
+def turn_place(place: tuple[Any, Any], angle_deg: float, window: tuple[int, int]) -> tuple[Any, Any]:
+    """Return where a (row, col) of a window comes to when that is turned counter-clockwise about its middle.
+
+    Examples
+    --------
+    >>> row, col = turn_place((0, 2), 90, (3, 3))
+    >>> round(float(row), 9), round(float(col), 9)
+    (0.0, 0.0)
+    """
+    sine, cosine = np.sin(np.radians(angle_deg)), np.cos(np.radians(angle_deg))
+    row, col = place[0] - (window[0] - 1) / 2, place[1] - (window[1] - 1) / 2
+    return row * cosine - col * sine + (window[0] - 1) / 2, row * sine + col * cosine + (window[1] - 1) / 2
 
 
 def compose_turns(first: str, second: str) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from circuitgraph.draw.circuit import draw_circuit
 from circuitgraph.draw.family import RingMember, draw_family
+from circuitgraph.draw.grid import draw_grid
 from circuitgraph.draw.image import EvidenceImage
 from circuitgraph.draw.kernel import draw_kernel
 from circuitgraph.draw.match import draw_match, draw_null
+from circuitgraph.draw.raster import to_html, to_png
 from circuitgraph.draw.svg import Picture
 from circuitgraph.draw.unit import draw_unit
 
@@ -16,8 +18,11 @@ __all__ = [
     "RingMember",
     "draw_circuit",
     "draw_family",
+    "draw_grid",
     "draw_kernel",
     "draw_match",
     "draw_null",
     "draw_unit",
+    "to_html",
+    "to_png",
 ]

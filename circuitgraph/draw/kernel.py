@@ -56,7 +56,7 @@ def kernel_cells(
     Parameters
     ----------
     kernel
-        (row, col), finite.
+        (row, col), finite; a cell that is NaN stays blank.
     x, y, cell
         Where the top left corner goes and how long a cell's side is, in pixels.
     scale
@@ -72,13 +72,14 @@ def kernel_cells(
         tag("rect", x=x + c * cell, y=y + r * cell, width=cell, height=cell, fill=colour(float(kernel[r, c]), scale))
         for r in range(rows)
         for c in range(cols)
+        if not math.isnan(kernel[r, c])
     ]
     out = [tag("g", *parts, shape_rendering="crispEdges")]
     if marks and cell >= 4:
         strokes = {"#000000": "", "#ffffff": ""}
         for (r, c), value in np.ndenumerate(kernel):
             part = min(1.0, abs(float(value)) / scale)
-            if part < _MARK_FROM:
+            if part < _MARK_FROM or math.isnan(value):
                 continue
             half = cell * (0.12 + 0.18 * part)
             middle_x, middle_y = x + (c + 0.5) * cell, y + (r + 0.5) * cell
