@@ -1,0 +1,251 @@
+"""The edges at one unit as rows of a table, ranked by any of their scalars, a page at a time.
+
+What leads into a neuron is one row of each block, which memory maps give; what leads out of it is a stretch of the
+tables of edges. No other kernel is read, so that it is quick in large networks, and no more rows are made than are
+asked for. The numbers are those of the tables of edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from circuitgraph.bundle.blocks import BlockInfo
+from circuitgraph.bundle.describe import STRONG, Description
+from circuitgraph.bundle.format import MIXES_SUM_SHARE
+from circuitgraph.errors import BundleError
+from circuitgraph.ids import UnitId
+from circuitgraph.kernels import summarise_grid
+
+if TYPE_CHECKING:
+    from circuitgraph.bundle.read import Bundle
+
+__all__ = ["RANKINGS", "RankedEdges", "Side", "rank_edges"]
+
+Side = Literal["upstream", "downstream"]
+"""Which end of the edges the unit is not."""
+
+RANKINGS = ("l2", "l1", "sum", "excitation", "inhibition", "top", "bottom", "left", "right", "centre", "share_in")
+"""What edges can be ranked by, the largest first; with ``-`` before it, the smallest first."""
+
+_SCALARS = RANKINGS[:-1]
+_COLUMNS = ("unit", "sum", "l1", "l2", "top", "bottom", "left", "right", "centre", "share_in", "strong")
+
+_MOST = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class RankedEdges:
+    """Some of the edges at one unit.
+
+    Attributes
+    ----------
+    rows
+        Mappings with ``unit`` (the one at the other end), the scalars of `EDGES_SCHEMA`, and ``strong``.
+    count
+        How many edges there are whose kernel is not zero.
+    offset
+        How many stand before the first row.
+    """
+
+    unit: str
+    side: Side
+    by: str
+    rows: tuple[dict[str, Any], ...]
+    count: int
+    offset: int = 0
+
+    def table(self) -> Description:
+        """Return them as a table, with what was left out."""
+        what = "into" if self.side == "upstream" else "out of"
+        last = self.offset + len(self.rows)
+        cut = len(self.rows) < self.count
+        notes = [f"showing {self.offset + 1:,} to {last:,} of {self.count:,}, by {self.by}"] if cut else []
+        title = f"kernels {what} {self.unit}"
+        return Description(self.side, title, _COLUMNS, self.rows, notes)
+
+
+def rank_edges(
+    bundle: Bundle, unit: str, side: Side, *, by: str = "l2", limit: int = 20, offset: int = 0
+) -> RankedEdges:
+    """Return the edges into (side "upstream") or out of (side "downstream") a unit, ranked.
+
+    Parameters
+    ----------
+    unit
+        A name as `Bundle.unit` takes it. Edges of a neuron are from and to neurons, those of a direction from and to
+        both.
+    by
+        One of `RANKINGS`: with "top", what excites most above the unit's own position comes first; with "-top", what
+        inhibits most there.
+    limit, offset
+        How many rows at most, after how many others. Equal edges stand in the order of layers and channels.
+
+    Raises
+    ------
+    UnknownUnitError, UnknownLayerError
+        There is no such unit or layer.
+    BundleError
+        `side`, `by`, `limit` or `offset` cannot be used.
+    """
+    uid = bundle.unit(unit)
+    name = by.removeprefix("-")
+    if side not in ("upstream", "downstream") or name not in RANKINGS:
+        raise BundleError(
+            f"ranking the edges of {uid}: side {side[:40]!r} and by {by[:40]!r} are given.",
+            hint=f"A side is upstream or downstream; edges are ranked by {', '.join(RANKINGS)}, "
+            "or those with - before them.",
+        )
+    if not 0 <= limit <= _MOST or offset < 0:
+        raise BundleError(
+            f"ranking the edges of {uid}: limit {limit} and offset {offset} are given; "
+            f"a limit is 0 to {_MOST:,}, an offset 0 or more.",
+            hint="Read all of them with Bundle.edges.",
+        )
+    if uid.channel is None:
+        found = list(_of_direction(bundle, uid, side, name))
+    elif side == "upstream":
+        found = list(_into(bundle, uid, uid.channel, name))
+    else:
+        found = list(_out_of(bundle, uid, uid.channel, name))
+    values = np.concatenate([np.zeros(0, np.float32), *(each.values for each in found)]).astype(np.float64)
+    # sorting keeps the order of equals, which is that of layers and channels
+    order = np.argsort(values if by.startswith("-") else -values, kind="stable")[offset : offset + limit]
+    starts = np.cumsum([0, *(len(each.values) for each in found)])
+    places = np.searchsorted(starts, order, side="right") - 1
+    rows = [found[place].row(int(at - starts[place])) for place, at in zip(places.tolist(), order, strict=True)]
+    return RankedEdges(str(uid), side, by, tuple(rows), int(starts[-1]), offset)
+
+
+@dataclass(frozen=True, slots=True)
+class _Some:
+    """The edges between the unit and one other layer: what they are ranked by, and how to make a row of one."""
+
+    values: NDArray[np.float32]
+    row: Callable[[int], dict[str, Any]]
+
+
+def _into(bundle: Bundle, unit: UnitId, channel: int, by: str) -> Iterator[_Some]:
+    layer, found, total = str(unit.layer_id), [], 0.0
+    for part in bundle.blocks:
+        if part.down != layer or not part.row_start <= channel < part.row_stop:
+            continue
+        place = channel - part.row_start
+        kernels = bundle.stored(part)[place]
+        ups = np.arange(len(kernels))
+        if part.up_file is not None:
+            ups = np.array(bundle.up_channels(part)[place : place + 1])
+            kernels, ups = kernels[np.newaxis][ups >= 0], ups[ups >= 0]
+        needed = ("l1",) if by in ("l1", "share_in") else ("l1", by)
+        scalars = summarise_grid(kernels[np.newaxis], part.anchor, needed)
+        total += float(scalars["l1"].astype(np.float64).sum())
+        found.append((part, ups, kernels, scalars))
+    for part, ups, kernels, scalars in found:
+        # in float64, as the tables of edges have it
+        l1 = scalars["l1"].astype(np.float64)
+        scalars["share_in"] = (l1 / total if total > 0 else np.zeros_like(l1)).astype(np.float32)
+        yield _into_part(part, ups, kernels, scalars, by)
+
+
+def _into_part(
+    part: BlockInfo,
+    ups: NDArray[Any],
+    kernels: NDArray[np.float32],
+    scalars: dict[str, NDArray[np.float32]],
+    by: str,
+) -> _Some:
+    there = np.flatnonzero(scalars["l1"] > 0)
+
+    def row(place: int) -> dict[str, Any]:
+        at = there[place]
+        return _row(f"{part.up}:{ups[at]}", kernels[at], part, float(scalars["share_in"][at]))
+
+    return _Some(scalars[by][there], row)
+
+
+def _out_of(bundle: Bundle, unit: UnitId, channel: int, by: str) -> Iterator[_Some]:
+    own = str(unit.layer_id)
+    for layer in _below(bundle, own):
+        parts = {part.block: part for part in bundle.blocks if (part.up, part.down) == (own, layer)}
+        name = f"edges/{bundle.layer(layer).index:04d}.parquet"
+        # each column costs the reading of 131,072 values: the others follow from the few kernels that are shown
+        columns = dict.fromkeys(("block", "up", "down", "l1", "share_in", by))
+        with bundle._reading(name) as path, pq.ParquetFile(path) as file:
+            table = file.read_row_groups(_groups(file, channel), columns=list(columns), use_threads=False)
+        blocks, l1 = table["block"].to_numpy(), table["l1"].to_numpy()
+        there = np.flatnonzero((table["up"].to_numpy() == channel) & np.isin(blocks, list(parts)) & (l1 > 0))
+        yield _out_of_parts(bundle, layer, channel, parts, table.take(there), by)
+
+
+def _out_of_parts(
+    bundle: Bundle, layer: str, channel: int, parts: Mapping[int, BlockInfo], table: pa.Table, by: str
+) -> _Some:
+    downs = table["down"].to_numpy()
+    # what is in several blocks of a pair stands by channel all the same
+    order = np.argsort(downs, kind="stable")
+    downs, blocks, shares = downs[order], table["block"].to_numpy()[order], table["share_in"].to_numpy()[order]
+
+    def row(place: int) -> dict[str, Any]:
+        part, down = parts[int(blocks[place])], int(downs[place])
+        kernel = bundle.stored(part)[down - part.row_start]
+        own = kernel if part.up_file is not None else kernel[channel]
+        return _row(f"{layer}:{down}", own, part, float(shares[place]))
+
+    return _Some(table[by].to_numpy()[order], row)
+
+
+def _row(far: str, kernel: NDArray[np.float32], part: BlockInfo, share: float) -> dict[str, Any]:
+    found = summarise_grid(kernel[np.newaxis, np.newaxis], part.anchor, _SCALARS)
+    sums, l1, l2 = (found[name][0] for name in ("sum", "l1", "l2"))
+    # the flags as circuitgraph.bundle.edges sets them
+    by_sum = bool(abs(sums) >= part.strong_sum_cut)
+    flags = {
+        "excites": by_sum and sums > 0,
+        "inhibits": by_sum and sums < 0,
+        "mixes": l2 >= part.strong_l2_cut and l2 > 0 and abs(sums) < MIXES_SUM_SHARE * l1,
+    }
+    scalars = {name: float(values[0]) for name, values in found.items()}
+    return {"unit": far, **scalars, "share_in": share, "strong": [flag for flag in STRONG if flags[flag]]}
+
+
+def _groups(file: pq.ParquetFile, channel: int) -> list[int]:
+    """Return the row groups that may hold edges out of a channel: the table is sorted by block, then upstream unit."""
+    place = file.schema_arrow.names.index("up")
+    found = []
+    for number in range(file.metadata.num_row_groups):
+        known = file.metadata.row_group(number).column(place).statistics
+        if known is None or not known.has_min_max or known.min <= channel <= known.max:
+            found.append(number)
+    return found
+
+
+def _below(bundle: Bundle, layer: str) -> list[str]:
+    return list(dict.fromkeys(down for up, down in bundle.pairs if up == layer))
+
+
+def _of_direction(bundle: Bundle, unit: UnitId, side: Side, by: str) -> Iterator[_Some]:
+    own, place = str(unit.layer_id), bundle.directions.place(unit)
+    near, far = ("down", "up") if side == "upstream" else ("up", "down")
+    for layer in [own] if side == "upstream" else _below(bundle, own):
+        numbers = [
+            part.block
+            for part in bundle.directions.blocks
+            if part.down == layer and getattr(part, near) == own and getattr(part, f"{near}_kind") == "direction"
+        ]
+        edges = bundle.directions.edges(layer)
+        own_ones = (edges[near].to_numpy() == place) & np.isin(edges["block"].to_numpy(), numbers)
+        table = edges.take(np.flatnonzero(own_ones & (edges["l1"].to_numpy() > 0)))
+        yield _Some(table[by].to_numpy(), partial(_table_row, table, f"{far}_uid"))
+
+
+def _table_row(table: pa.Table, far: str, place: int) -> dict[str, Any]:
+    (row,) = table.slice(place, 1).to_pylist()
+    scalars = {name: row[name] for name in RANKINGS}
+    return {"unit": row[far], **scalars, "strong": [flag for flag in STRONG if row[flag]]}
