@@ -347,12 +347,18 @@ def circuit_from_graph(
     author: Author | str,
     date: str,
     roles: Mapping[str, str] | None = None,
+    thresholds: Mapping[str, float | int | str] | None = None,
     slug: str = "",
     description: str = "",
     reference: str = "",
     supersedes: Superseded = (),
 ) -> CircuitRecord:
     """Make a circuit of a graph in memory; labels and order are the graph's, the rest is as for `make_circuit`.
+
+    Parameters
+    ----------
+    thresholds
+        How its edges were chosen; that they were, and how many there are, if None.
 
     Raises
     ------
@@ -373,7 +379,8 @@ def circuit_from_graph(
     units = [UnitId.parse(unit.uid) for unit in graph.units]
     orders = {unit.uid: unit.order for unit in graph.units}
     pairs = [(edge.up, edge.down) for edge in graph.edges]
-    return shop.record(units, pairs, {"rule": "chosen", "kept": len(pairs)}, signed, orders=orders)
+    chosen = {"rule": "chosen", "kept": len(pairs)} if thresholds is None else thresholds
+    return shop.record(units, pairs, chosen, signed, orders=orders)
 
 
 def _recorded(edge: CircuitEdge) -> RecordedEdge:

@@ -18,7 +18,7 @@ from circuitgraph.ids import UnitId
 if TYPE_CHECKING:
     from circuitgraph.store import Store
 
-__all__ = ["CircuitSource", "circuit_around"]
+__all__ = ["BundleSource", "CircuitSource", "circuit_around"]
 
 _UNIT = ("channel", "bias", "in_norm", "out_norm", "is_dead")
 
@@ -48,7 +48,7 @@ class CircuitSource(EdgeReader, Protocol):
 
 
 def circuit_around(
-    source: Bundle | Store,
+    source: Bundle | Store | BundleSource,
     unit: str,
     *,
     hops: int = 2,
@@ -63,7 +63,7 @@ def circuit_around(
     Parameters
     ----------
     source
-        A bundle, or a store that holds the unit's network.
+        A bundle, a store that holds the unit's network, or a `BundleSource`, which keeps what it has read.
     unit
         Its uid, or a short form as ``4c:447`` where the network is clear.
     hops
@@ -126,21 +126,25 @@ def circuit_around(
     )
 
 
-def _source_of(source: Bundle | Store) -> CircuitSource:
+def _source_of(source: Bundle | Store | BundleSource) -> CircuitSource:
+    if isinstance(source, BundleSource):
+        return source
     if isinstance(source, Bundle):
-        return _BundleSource(source)
+        return BundleSource(source)
     from circuitgraph.catalogue.stored_kernels import StoredKernels
 
     return StoredKernels(source)
 
 
-class _BundleSource(KernelReader):
-    """A bundle as the source of a circuit."""
+class BundleSource(KernelReader):
+    """A bundle as the source of circuits: tables of edges that were read are kept for the next one."""
 
     def unit(self, name: str) -> UnitId:
+        """Return the neuron called `name`."""
         return self.bundle.neuron(name)
 
     def edges(self, pairs: Sequence[tuple[str, str]]) -> list[CircuitEdge]:
+        """Return the kernels of edges, with what is known of their blocks."""
         found = []
         for up, down in pairs:
             edge = self.edge(up, down)
@@ -151,6 +155,7 @@ class _BundleSource(KernelReader):
         return found
 
     def units(self, uids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return what is known of units, by uid."""
         table = self.bundle.units
         names = table["uid"].to_pylist()
         wanted = set(uids)
@@ -159,6 +164,7 @@ class _BundleSource(KernelReader):
         return {row["uid"]: {name: row[name] for name in _UNIT} for row in rows}
 
     def layers(self, network: str) -> dict[str, dict[str, Any]]:  # noqa: ARG002
+        """Return what is known of the layers, by uid, upstream first."""
         return {
             layer.uid: {
                 "index": layer.index,
@@ -172,6 +178,7 @@ class _BundleSource(KernelReader):
         }
 
     def about(self, network: str, uids: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
+        """Return what is known of the network."""
         info = self.bundle.info
         return {
             "weights_sha256": info.weights_sha256,
