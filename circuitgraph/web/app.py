@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
+import secrets
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pydantic_core
 
-from circuitgraph.errors import CircuitGraphError, MissingExtraError
+from circuitgraph.errors import CatalogueError, CircuitGraphError, MissingExtraError
 from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.page import FORMATS, Action, Asked, Page, Route
 from circuitgraph.web.views import ACTIONS, ROUTES
@@ -18,6 +21,7 @@ try:
     from fastapi.responses import HTMLResponse, RedirectResponse, Response
     from fastapi.staticfiles import StaticFiles
     from starlette.concurrency import run_in_threadpool
+    from starlette.exceptions import HTTPException
 
     from circuitgraph.web.render import Renderer
     from circuitgraph.web.security import Guarded, holds_token
@@ -27,6 +31,9 @@ except ModuleNotFoundError as error:
     ) from error
 
 __all__ = ["Suffixes", "make_app"]
+
+_log = logging.getLogger("circuitgraph.web")
+_MOST_FIELDS = 200
 
 
 def make_app(explorer: Explorer, *, token: str, hosts: tuple[str, ...] = ("127.0.0.1", "localhost")) -> Any:
@@ -45,30 +52,38 @@ def make_app(explorer: Explorer, *, token: str, hosts: tuple[str, ...] = ("127.0
     app = FastAPI(title="circuitgraph", docs_url=None, redoc_url=None, openapi_url=None)
     renderer = Renderer(explorer)
     app.mount("/static", StaticFiles(directory=str(files("circuitgraph.web") / "static")), name="static")
+    # one address may be looked at and sent to
     for route in ROUTES:
         app.add_api_route(route.path, _showing(explorer, renderer, token, route), methods=["GET", "HEAD"])
     for action in ACTIONS:
         app.add_api_route(action.path, _acting(explorer, renderer, token, action), methods=["POST"])
 
-    @app.exception_handler(404)
-    async def _nothing_there(request: Request, error: Exception) -> Response:  # noqa: ARG001
-        return renderer.failure(request, 404, "there is no such page.", hint="Begin at the start page, /.")
+    @app.exception_handler(HTTPException)
+    async def _refused(request: Request, error: HTTPException) -> Response:
+        said, hint = _SAID.get(error.status_code, ("this cannot be answered.", ""))
+        answer = renderer.failure(request, error.status_code, said, hint=hint)
+        answer.headers.update(error.headers or {})
+        return answer
 
     return Suffixes(Guarded(app, explorer=explorer, token=token, hosts=hosts))
 
 
+_SAID = {
+    404: ("there is no such page.", "Begin at the start page, /."),
+    405: ("this address is not asked in that way.", "Pages are asked with GET, forms are sent with POST."),
+}
+
+
 def _showing(explorer: Explorer, renderer: Renderer, token: str, route: Route) -> Callable[..., Any]:
     async def show(request: Request) -> Response:
-        can_write = explorer.can_write and holds_token(request, token)
-        asked = Asked(dict(request.path_params), dict(request.query_params), can_write=can_write)
-        return await run_in_threadpool(answer, request, asked)
+        can_write = holds_token(request, token)
+        return await run_in_threadpool(_guardedly, renderer, request, answer, can_write)
 
-    def answer(request: Request, asked: Asked) -> Response:
-        try:
-            page = route.view(explorer, asked)
-            return _written(request, renderer, page, asked)
-        except CircuitGraphError as error:
-            return renderer.refusal(request, error)
+    def answer(request: Request, has_token: object) -> Response:
+        # whether there is a catalogue is looked up on the disk
+        can_write = bool(has_token) and explorer.can_write
+        asked = Asked(dict(request.path_params), dict(request.query_params), can_write=can_write)
+        return _written(request, renderer, route.view(explorer, asked), asked)
 
     return show
 
@@ -77,30 +92,69 @@ def _written(request: Request, renderer: Renderer, page: Page, asked: Asked) -> 
     form = request.scope.get("circuitgraph.form", "html")
     if form == "json":
         body = pydantic_core.to_json(page.as_dict(), inf_nan_mode="null", indent=1)
-        return Response(body, media_type="application/json")
+        return Response(body, media_type="application/json", status_code=page.status)
     if form == "svg":
         name = asked.query.get("picture") or next(iter(page.pictures), "")
         if name not in page.pictures:
             return renderer.failure(request, 404, f"{page.title} has no such picture.", hint="Leave out picture=.")
         return Response(page.pictures[name].svg, media_type="image/svg+xml")
-    return HTMLResponse(renderer.page(page, can_write=asked.can_write))
+    return HTMLResponse(renderer.page(page, can_write=asked.can_write), status_code=page.status)
 
 
 def _acting(explorer: Explorer, renderer: Renderer, token: str, action: Action) -> Callable[..., Any]:
     async def act(request: Request) -> Response:
-        # the guard has seen to it that the one who asks may write
-        form = await request.form(max_files=0, max_fields=100)
-        fields = {name: value for name, value in form.items() if isinstance(value, str)}
-        asked = Asked(dict(request.path_params), fields, can_write=explorer.can_write and holds_token(request, token))
-        return await run_in_threadpool(answer, request, asked)
+        # the guard has seen to it that the one who asks may write, and has counted the body
+        return await run_in_threadpool(_guardedly, renderer, request, answer, await request.body())
 
-    def answer(request: Request, asked: Asked) -> Response:
-        try:
-            return RedirectResponse(action.act(explorer, asked), status_code=303)
-        except CircuitGraphError as error:
-            return renderer.refusal(request, error)
+    def answer(request: Request, body: object) -> Response:
+        fields = _fields_of(request, body if isinstance(body, bytes) else b"")
+        can_write = explorer.can_write and holds_token(request, token)
+        asked = Asked(dict(request.path_params), fields, can_write=can_write)
+        done = action.act(explorer, asked)
+        if isinstance(done, Page):
+            return _written(request, renderer, done, asked)
+        return RedirectResponse(done, status_code=303)
 
     return act
+
+
+def _fields_of(request: Request, body: bytes) -> dict[str, str]:
+    """Return a form's fields; of a name given twice, the last.
+
+    Raises
+    ------
+    CatalogueError
+        It is no form as browsers send those without files.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/x-www-form-urlencoded":
+        raise CatalogueError("a form is sent as application/x-www-form-urlencoded.", hint="Use the form of the page.")
+    try:
+        said = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
+    except (UnicodeDecodeError, ValueError) as error:
+        raise CatalogueError(
+            f"a form cannot be read: it is not in UTF-8, or has more than {_MOST_FIELDS} fields.",
+            hint="Use the form of the page.",
+        ) from error
+    # browsers end lines as mail does
+    return {name: value.replace("\r\n", "\n").replace("\r", "\n") for name, value in said}
+
+
+def _guardedly(
+    renderer: Renderer, request: Request, answer: Callable[[Request, Any], Response], given: object
+) -> Response:
+    """Answer, with our errors as pages; of any other a browser learns only the number under which it is in the log."""
+    try:
+        return answer(request, given)
+    except CircuitGraphError as error:
+        return renderer.refusal(request, error)
+    except Exception:
+        number = secrets.token_hex(4)
+        # the path alone: what stands behind the question mark may be a secret of whoever asks
+        _log.exception("error %s while answering %s %r", number, request.method, request.url.path)
+        return renderer.failure(
+            request, 500, f"this page failed with an error of ours, number {number}.", hint="The terminal says more."
+        )
 
 
 class Suffixes:

@@ -115,7 +115,7 @@ class Explorer:
     @property
     def can_write(self) -> bool:
         """Whether claims can be made in the pages, by somebody who has the token."""
-        return not self.is_public and self.catalogue_folder is not None and self.author is not None
+        return not self.is_public and self.author is not None and self.catalogue is not None
 
     @property
     def catalogue(self) -> Catalogue | None:

@@ -53,6 +53,8 @@ class Page:
         By name; the first is the picture of the page.
     notes
         What a reader must know: what was left out, pruned, or approximated.
+    status
+        Of the answer, in HTTP: 400 where the page says what is wrong with a form.
     """
 
     kind: str
@@ -64,6 +66,7 @@ class Page:
     versions: Mapping[str, str] = field(default_factory=dict)
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    status: int = 200
 
     def address_as(self, form: str, picture: str = "") -> str:
         """Return the address of the page in a form of `FORMATS`, or of one of its pictures."""
@@ -118,10 +121,13 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A pattern of addresses to which a form is sent, and what it does; it returns the address to go to then."""
+    """A pattern of addresses to which a form is sent, and what it does.
+
+    It returns the address to go to then, or a page that says what is wrong with the form and keeps what was typed.
+    """
 
     path: str
-    act: Callable[[Explorer, Asked], str]
+    act: Callable[[Explorer, Asked], str | Page]
 
 
 def address_of(uid: str) -> str:

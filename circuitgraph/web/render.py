@@ -14,9 +14,12 @@ from circuitgraph.draw import Picture
 from circuitgraph.errors import CircuitGraphError
 from circuitgraph.ids import kind_of
 from circuitgraph.web.explorer import Explorer
+from circuitgraph.web.links import web_link
 from circuitgraph.web.page import Page, address_of, with_query
 
 __all__ = ["Renderer"]
+
+_TITLES = {404: "Not found", 405: "Not allowed", 500: "Something went wrong", 503: "Too much at once"}
 
 
 class Renderer:
@@ -37,7 +40,7 @@ class Renderer:
             "drawn": _drawn,
             "software": __version__,
         }
-        self._templates.filters |= {"figure": _figure}
+        self._templates.filters |= {"figure": _figure, "web_link": web_link}
         self._templates.tests |= {"uid": _is_uid}
 
     def page(self, page: Page, *, can_write: bool) -> str:
@@ -53,7 +56,7 @@ class Renderer:
         """Return an error as a page or, where JSON was asked for, as JSON."""
         if request.scope.get("circuitgraph.form") == "json":
             return JSONResponse({"error": {"message": message, "hint": hint}}, status_code=status)
-        page = Page("error", request.url.path, "Not found" if status == 404 else "Refused", {})
+        page = Page("error", request.url.path, _TITLES.get(status, "Refused"), {})
         html = self._fill("error", page=page, data={}, can_write=False, message=message, hint=hint, status=status)
         return HTMLResponse(html, status_code=status)
 
@@ -61,7 +64,7 @@ class Renderer:
         explorer = self._explorer
         return self._templates.get_template(f"{template}.html").render(
             networks=sorted(explorer.bundles),
-            has_catalogue=explorer.catalogue_folder is not None,
+            has_catalogue=explorer.catalogue is not None,
             has_store=explorer.store is not None,
             is_public=explorer.is_public,
             author=explorer.author.name if explorer.author else "",

@@ -1,14 +1,21 @@
-"""Serving the explorer on the loopback, until it is interrupted."""
+"""Serving the explorer until it is interrupted, and cutting off who is too slow."""
 
 from __future__ import annotations
 
 import secrets
 import socket
+from typing import TYPE_CHECKING, Any
 
 from circuitgraph.errors import MissingExtraError, PortTakenError
 from circuitgraph.web.explorer import Explorer
 
-__all__ = ["listen", "make_token", "serve"]
+if TYPE_CHECKING:
+    import uvicorn
+
+__all__ = ["address_at", "listen", "make_token", "serve"]
+
+_GRACE_S = 2
+_BACKLOG = 256
 
 
 def make_token() -> str:
@@ -25,16 +32,30 @@ def listen(host: str, port: int) -> socket.socket:
         Somebody else listens there, or the host is none of this machine.
     """
     try:
-        return socket.create_server((host, port), backlog=2048)
-    except OSError as error:
+        return socket.create_server((host, port), family=_family(host), backlog=_BACKLOG)
+    except (OSError, UnicodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is no name of a host"
         raise PortTakenError(
-            f"starting the explorer at {host}:{port}: {error.strerror or error}.",
+            f"starting the explorer at {host}:{port}: {said or error}.",
             hint="Give another --port; 0 takes a free one.",
         ) from error
 
 
+def address_at(host: str, listening: socket.socket) -> str:
+    """Return the address to type into a browser.
+
+    Examples
+    --------
+    >>> with listen("127.0.0.1", 0) as listening:
+    ...     address_at("::1", listening).startswith("http://[::1]:")
+    True
+    """
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listening.getsockname()[1]}/"
+
+
 def serve(explorer: Explorer, listening: socket.socket, *, token: str, hosts: tuple[str, ...] = ()) -> None:
-    """Answer browsers until interrupted.
+    """Answer browsers until interrupted; then what is being answered has two seconds to end.
 
     Parameters
     ----------
@@ -49,15 +70,49 @@ def serve(explorer: Explorer, listening: socket.socket, *, token: str, hosts: tu
     ------
     MissingExtraError
         The extra ``web`` is not installed.
+    KeyboardInterrupt
+        Somebody pressed Ctrl-C.
     """
+    server_of(make_served_app(explorer, token=token, hosts=hosts)).run(sockets=[listening])
+
+
+def make_served_app(explorer: Explorer, *, token: str, hosts: tuple[str, ...] = ()) -> Any:
+    """Return the application under the names of the loopback and those given."""
+    from circuitgraph.web.app import make_app
+
+    given = tuple(f"[{host}]" if ":" in host else host for host in hosts)
+    return make_app(explorer, token=token, hosts=("127.0.0.1", "localhost", "[::1]", *given))
+
+
+def server_of(app: Any) -> uvicorn.Server:
+    """Return the server of an application, which has the limits of `circuitgraph.web.slowness`."""
     try:
         import uvicorn
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"the explorer needs {error.name}, which is not installed.", hint="pip install 'feature-circuitgraph[web]'"
         ) from error
-    from circuitgraph.web.app import make_app
+    from circuitgraph.web.slowness import ImpatientProtocol, ImpatientServer
 
-    app = make_app(explorer, token=token, hosts=("127.0.0.1", "localhost", "[::1]", *hosts))
-    config = uvicorn.Config(app, log_level="warning", server_header=False, date_header=False)
-    uvicorn.Server(config).run(sockets=[listening])
+    config = uvicorn.Config(
+        app,
+        http=ImpatientProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        # our own faults are said, those of strangers are not: who sends much rubbish would fill the terminal
+        log_level="error",
+        # an access log would hold the token
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        # also how many clients are taken at a time, before those that wait too long are cut off
+        backlog=_BACKLOG,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    return ImpatientServer(config)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
