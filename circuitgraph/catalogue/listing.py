@@ -29,7 +29,7 @@ CLAIM_STATES = ("current", "disputed", "superseded", "all")
 """By what a list of claims can be narrowed; disputed claims are current too."""
 
 _IS_SUPERSEDED = "id IN (SELECT old FROM supersedes)"
-_HEAD = f"SELECT id, subject, predicate, object, negated, author, date, codes, {_IS_SUPERSEDED} FROM claims"
+_HEAD = f"SELECT id, subject, predicate, object, negated, author, date, codes, {_IS_SUPERSEDED} FROM claims"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +125,28 @@ def _page(catalogue: Catalogue, fitting: str, values: Sequence[Any], offset: int
     # a day and a moment of it cannot be put in an order; a moment stands after the beginning of its day
     sql = f"{_HEAD} WHERE {fitting} ORDER BY day DESC, julianday(date) DESC, id LIMIT ? OFFSET ?"
     rows = catalogue.index.rows(sql, [*values, limit, offset])
-    heads = (ClaimHead(*row[:4], bool(row[4]), *row[5:8], bool(row[8])) for row in rows)
-    return Listing(total, tuple(heads))
+    return Listing(total, tuple(_head(*row) for row in rows))
+
+
+def _head(
+    uid: str,
+    subject: str,
+    predicate: str,
+    object_: str,
+    negated: int,
+    author: str,
+    date: str,
+    codes: int,
+    superseded: int,
+) -> ClaimHead:
+    return ClaimHead(uid, subject, predicate, object_, bool(negated), author, date, codes, bool(superseded))
 
 
 def _disputed(catalogue: Catalogue, fitting: str, values: list[Any], offset: int, limit: int) -> Listing:
     """Which are disputed follows from all claims; see `circuitgraph.catalogue.standing`."""
     _, disputed = judged_ids(catalogue, catalogue.vocabulary())
     # a list of any length as one value
-    chosen = f"{fitting} AND id IN (SELECT value FROM json_each(?))"
+    chosen = f"{fitting} AND id IN (SELECT value FROM json_each(?))"  # noqa: S608
     ids = "[" + ",".join(f'"{uid}"' for uid in sorted(disputed)) + "]"
     return _page(catalogue, chosen, [*values, ids], offset, limit)
 
@@ -160,7 +173,7 @@ def count_uses(catalogue: Catalogue) -> dict[str, FeatureUse]:
     """Return, for each feature that something detects or responds to, how often; under the uid that it has now."""
     rows = catalogue.index.rows(
         "SELECT object, subject, network FROM claims WHERE predicate IN ('detects', 'responds_to') AND NOT negated "
-        f"AND NOT {_IS_SUPERSEDED}"
+        f"AND NOT {_IS_SUPERSEDED}"  # noqa: S608
     )
     words = Words(catalogue.vocabulary())
     claims: dict[str, int] = {}

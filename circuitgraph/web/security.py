@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import re
+from collections.abc import MutableMapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -72,7 +73,7 @@ class Guarded:
             return
         request = Request(scope, receive)
 
-        async def with_headers(message: dict[str, Any]) -> None:
+        async def with_headers(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], *_own_headers(message["headers"])]}
             await send(message)
