@@ -10,9 +10,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from circuitgraph.bundle import Bundle
+from circuitgraph.catalogue import Author, Catalogue, add_claim, add_starter, make_claim, make_evidence
+from importers.handwritten import import_handwritten
+from importers.handwritten_truth import handwritten_truth
 from tests.web.browsing import Watch
+from tests.web.exploring import Explored, dog_head, exploring
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+ADA, TODAY = Author(name="Ada Example"), "2026-11-21"
 WIDE = {"width": 1280, "height": 900}
 
 
@@ -59,5 +65,49 @@ def context(browser: Browser, watch: Watch, tmp_path: Path) -> Iterator[BrowserC
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
     opened = context.new_page()
-    opened.set_default_timeout(10_000)
+    opened.set_default_timeout(30_000)
     return opened
+
+
+@pytest.fixture(scope="session")
+def handwritten(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of the handwritten network; nobody changes it."""
+    return import_handwritten(tmp_path_factory.mktemp("handwritten") / "handwritten.circuit").path
+
+
+@pytest.fixture(scope="session")
+def catalogue(tmp_path_factory: pytest.TempPathFactory, handwritten: Path) -> Path:
+    """A catalogue with the starter, what Ada says of the handwritten network, and its dog-head circuit."""
+    folder = tmp_path_factory.mktemp("catalogue") / "catalogue"
+    truth = handwritten_truth()
+    with Catalogue.open(folder, create=True) as opened, Bundle.open(handwritten) as bundle:
+        add_starter(opened)
+        for role, feature in (("mixed4c!car", "car"), ("mixed4b!windows", "window"), ("mixed4b!wheels", "wheel")):
+            evidence = [make_evidence("handwritten_circuit", statement="Its weights were set by hand.")]
+            claim = make_claim(
+                truth.unit(role), "detects", f"feature:{feature}", evidence=evidence, author=ADA, date=TODAY
+            )
+            add_claim(opened, claim)
+        opened.add_documents([dog_head(bundle, author=ADA, date=TODAY)])
+    return folder
+
+
+@pytest.fixture
+def own_catalogue(catalogue: Path, tmp_path: Path) -> Path:
+    """A copy of the catalogue, to write to."""
+    return Path(shutil.copytree(catalogue, tmp_path / "catalogue"))
+
+
+@pytest.fixture(scope="module")
+def explorer(handwritten: Path, catalogue: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Explored]:
+    """An explorer to look at only; whoever writes takes `own_explorer`."""
+    folder = tmp_path_factory.mktemp("explorer")
+    own = Path(shutil.copytree(catalogue, folder / "catalogue"))
+    with exploring(handwritten, catalogue=own, folder=folder) as running:
+        yield running
+
+
+@pytest.fixture
+def own_explorer(handwritten: Path, own_catalogue: Path, tmp_path: Path) -> Iterator[Explored]:
+    with exploring(handwritten, catalogue=own_catalogue, folder=tmp_path) as running:
+        yield running
