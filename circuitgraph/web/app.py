@@ -98,6 +98,14 @@ def _written(request: Request, renderer: Renderer, page: Page, asked: Asked) -> 
         if name not in page.pictures:
             return renderer.failure(request, 404, f"{page.title} has no such picture.", hint="Leave out picture=.")
         return Response(page.pictures[name].svg, media_type="image/svg+xml")
+    wanted = asked.query.get("file")
+    if wanted and page.files:
+        if wanted not in page.files:
+            known = ", ".join(page.files)
+            return renderer.failure(request, 404, f"{page.title} has no such file.", hint=f"It has {known}.")
+        file = page.files[wanted]
+        named = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+        return Response(file.write(), media_type=file.media_type, headers=named)
     return HTMLResponse(renderer.page(page, can_write=asked.can_write), status_code=page.status)
 
 

@@ -12,7 +12,7 @@ from circuitgraph.draw import Picture
 from circuitgraph.ids import kind_of
 from circuitgraph.web.explorer import Explorer
 
-__all__ = ["FORMATS", "Action", "Asked", "Page", "Route", "Ways", "address_of", "with_query"]
+__all__ = ["FORMATS", "Action", "Asked", "Download", "Page", "Route", "Ways", "address_of", "with_query"]
 
 FORMATS = ("json", "svg")
 """What may stand after the last point of an address instead of HTML."""
@@ -27,6 +27,15 @@ class Ways:
     cypher: str = ""
     python: str = ""
     command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that a page can be saved as: its name, in plain letters, its media type, and what writes it when asked."""
+
+    name: str
+    media_type: str
+    write: Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,8 @@ class Page:
         What a reader must know: what was left out, pruned, or approximated.
     status
         Of the answer, in HTTP: 400 where the page says what is wrong with a form.
+    files
+        By name, what is given instead of the page where its address has ``file=NAME``.
     """
 
     kind: str
@@ -67,6 +78,11 @@ class Page:
     pictures: Mapping[str, Picture] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     status: int = 200
+    files: Mapping[str, Download] = field(default_factory=dict)
+
+    def address_of_file(self, name: str) -> str:
+        """Return the address of one of its files."""
+        return f"{self.address}{'&' if '?' in self.address else '?'}{urlencode({'file': name})}"
 
     def address_as(self, form: str, picture: str = "") -> str:
         """Return the address of the page in a form of `FORMATS`, or of one of its pictures."""
@@ -88,6 +104,7 @@ class Page:
             "citation": self.citation,
             "versions": dict(self.versions),
             "pictures": {name: self.address_as("svg", name) for name in self.pictures},
+            "files": {name: self.address_of_file(name) for name in self.files},
             "notes": list(self.notes),
         }
 
