@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,6 @@ __all__ = [
     "Contributions",
     "FeatureUse",
     "Listing",
-    "catalogue_version",
     "count_uses",
     "list_claims",
     "list_contributions",
@@ -191,14 +189,3 @@ def count_uses(catalogue: Catalogue) -> dict[str, FeatureUse]:
         feature: FeatureUse(count, len(units.get(feature, ())), len(networks.get(feature, ())))
         for feature, count in claims.items()
     }
-
-
-def catalogue_version(catalogue: Catalogue) -> str:
-    """Return one hash over the files of claims as they were last read: what a page of the catalogue is a version of.
-
-    It differs where the same claims lie in another order.
-    """
-    digest = hashlib.sha256()
-    for name, sha256 in catalogue.index.rows("SELECT name, sha256 FROM files ORDER BY name"):
-        digest.update(f"{name} {sha256}\n".encode())
-    return digest.hexdigest()
