@@ -88,8 +88,7 @@ def footnotes(notes: Sequence[str], x: float, y: float, width: float) -> tuple[l
     """Set notes as lines of a width below each other; return them and where the next thing may begin."""
     parts: list[Markup] = []
     for note in notes:
-        # 10 px letters are narrower than `wrap` reckons
-        for line in wrap(note, width * 1.12, 10, lines=8):
+        for line in wrap(note, width, 10, lines=9):
             parts.append(text(line, x, y, 10, fill=GREY))
             y += 13.5
     return parts, y
