@@ -32,6 +32,7 @@ from circuitgraph.errors import BundleError, MotifError
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.turns import norm_shares
 from queries.base import Match, MotifResult, NullModel, Unit, Verdict
+from queries.null_scores import Chance, NullScores
 from queries.significance import check_draws, p_of_best, q_values
 from queries.weights import Weights, read_weights
 
@@ -45,6 +46,8 @@ NULLS = (TRANSPOSED,)
 _ACT = "finding weight banding"
 _FEW_TARGETS = 16
 _SHOWN_UNITS = 8
+_TIE = 1e-9
+"""Ratios closer than this are equal: sums in another order differ in the last digit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +110,7 @@ class _Pair:
         is_turned = (rng.random((draws, len(self.by_row))) < 0.5).astype(np.float64)
         gain = is_turned @ (self.by_col - self.by_row)
         self.log_null = _log_ratio(self.by_row.sum() + gain, self.by_col.sum() - gain)
-        # sums in another order differ in the last digit; what is equal must count as such
-        self.p = p_of_best(abs(self.log_ratio) - 1e-9, np.abs(self.log_null))
+        self.p = p_of_best(abs(self.log_ratio) - _TIE, np.abs(self.log_null))
 
     def match(self, q: float, level: float) -> BandingMatch:
         """Return the pair's match; q is over all pairs searched."""
@@ -140,6 +142,11 @@ class _Pair:
             row_variance=float(self.by_row.mean()),
             col_variance=float(self.by_col.mean()),
             banded=tuple(weights.down_units[place] for place in order if along[place] > 0),
+            chance=Chance.counted(
+                NullScores.of(np.abs(self.log_null), null=TRANSPOSED.name, statistic="|log ratio| of the variances"),
+                abs(self.log_ratio) - _TIE,
+                np.abs(self.log_null),
+            ),
         )
 
 

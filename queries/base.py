@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
 
+from queries.null_scores import Chance
+
 if TYPE_CHECKING:
     from circuitgraph.store import Store
 
@@ -33,7 +35,8 @@ answers fit the weights equally well. "cannot tell": the search has no power her
 without any null.
 """
 
-_JSON_VERSION = 1
+_JSON_VERSION = 2
+"""2 came with `chance` of a match and `null_scores` of a result."""
 _SHOWN = 20
 
 
@@ -71,6 +74,8 @@ class Match:
         Shares of the weights' squared norm that bear on the match ("dc", "d4", ...), 0 to 1.
     notes
         What a reader must know about this match.
+    chance
+        The scores that `p` was counted among, a sample of them; None where there were none, or they are not kept.
     """
 
     motif: str
@@ -83,6 +88,7 @@ class Match:
     verdict: Verdict = "found"
     shares: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    chance: Chance | None = field(default=None, repr=False)
 
     @property
     def id(self) -> str:
@@ -96,7 +102,8 @@ class Match:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything that the match says, ready for JSON; `bindings` as the method of that name gives them."""
-        own = {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
+        own = {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__ if name != "chance"}
+        own["chance"] = None if self.chance is None else self.chance.to_dict()
         bindings = [[role, position, _plain(unit)] for role, position, unit in self.bindings()]
         return {"id": self.id, **own, "bindings": bindings}
 
@@ -291,6 +298,11 @@ class MotifResult(Generic[M_co]):
             "cypher": self.cypher,
             "parameters": _plain(self.parameters),
             "seconds": self.seconds,
+            "null_scores": {
+                match.chance.scores.id: match.chance.scores.to_dict()
+                for match in self.matches
+                if match.chance is not None
+            },
             "matches": [match.to_dict() for match in self.matches],
         }
 

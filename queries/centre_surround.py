@@ -41,6 +41,7 @@ from circuitgraph.errors import BundleError, MotifError
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.turns import norm_shares
 from queries.base import Match, MotifResult, NullModel, Unit
+from queries.null_scores import Chance, NullScores, sample_of
 from queries.significance import check_draws, q_values
 from queries.weights import Weights, read_weights
 
@@ -202,6 +203,8 @@ class _Search:
         self._order = np.argsort(self.scores, kind="stable")
         self._sorted = self.scores[self._order]
         self.above = np.zeros((len(NULLS), len(self.scores)), dtype=np.int64)
+        self._samples: list[list[Floats]] = [[] for _ in NULLS]
+        self._kept: dict[int, NullScores] = {}
         self.p_by_null = np.ones(self.above.shape)
         self.p = np.ones(len(self.scores))
 
@@ -245,11 +248,22 @@ class _Search:
                 at = np.searchsorted(self._sorted, null * (1 + 1e-9), side="right")
                 self.above[place] += np.cumsum(np.bincount(at, minlength=len(null) + 1)[::-1])[::-1][1:]
                 self.medians.append(float(np.median(null)))
+                self._samples[place].append(sample_of(null))
             task.advance()
         self.draws = max(self.draws, count)
         self.p_by_null[:, self._order] = (1.0 + self.above) / (1.0 + self.draws * len(self.scores))
         self.p_by_null[:, self.scores <= 0] = 1.0
         self.p = self.p_by_null.max(axis=0)
+
+    def _chance(self, number: int) -> Chance | None:
+        if self.scores[number] <= 0:
+            return None
+        worst = int(np.argmax(self.p_by_null[:, number]))
+        if worst not in self._kept:
+            whole = self.draws * len(self.scores)
+            self._kept[worst] = NullScores.of(np.concatenate(self._samples[worst]), null=NULLS[worst].name, count=whole)
+        at = int(np.flatnonzero(self._order == number)[0])
+        return Chance(self._kept[worst], float(self.scores[number]), int(self.above[worst, at]))
 
     def match(self, number: int, q: float, level: float) -> CentreSurroundMatch:
         kernels = self.weights.kernels
@@ -278,6 +292,7 @@ class _Search:
             centre=float(centre[0]) if is_one else float(np.linalg.norm(centre)),
             surround=float(surround[0]) if is_one else float(np.linalg.norm(surround)),
             polarity=polarity,
+            chance=self._chance(number),
         )
 
 

@@ -62,6 +62,8 @@ class Copies:
         Median of the best cosine in the null.
     all_cosines
         (n, n) of each unit turned [row] with each other as it is [column]; -inf with itself.
+    null_cosines
+        (draws x n,) the best cosines in the null, ascending.
     """
 
     partner: NDArray[np.intp]
@@ -70,6 +72,7 @@ class Copies:
     q: NDArray[np.float64]
     null_median: float
     all_cosines: NDArray[np.float64]
+    null_cosines: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -128,7 +131,13 @@ def find_copies(
     q = np.split(q_values(np.concatenate([p[name] for name in names])), len(names))
     return {
         name: Copies(
-            cosines[name].argmax(axis=1), best[name], p[name], own, float(np.median(pooled[name])), cosines[name]
+            cosines[name].argmax(axis=1),
+            best[name],
+            p[name],
+            own,
+            float(np.median(pooled[name])),
+            cosines[name],
+            np.sort(pooled[name]),
         )
         for name, own in zip(names, q, strict=True)
     }

@@ -56,6 +56,7 @@ from queries.equivariance_search import (
     starts_for,
 )
 from queries.equivariance_why import explainer
+from queries.null_scores import Chance, NullScores
 from queries.significance import check_draws, p_of_best
 from queries.weights import Weights, read_weights
 
@@ -63,6 +64,7 @@ __all__ = ["EquivarianceCost", "EquivarianceMatch", "estimate_equivariance", "fi
 
 _ACT = "finding equivariance"
 _IMAGE_CHANNELS = 4
+_STATISTIC = "score, standardised; of random networks the largest over the transformations"
 _SMALL = 16
 _KINDS = ("turn", "permutation", "interpolated")
 
@@ -352,10 +354,14 @@ def _judged(tested: Sequence[Tested], draws: int, level: float) -> list[Equivari
     matches = []
     for each in tested:
         p = q = 1.0
+        chance = None
         if each.search is not None:
-            p = p_of_best(each.search.chance.observed, largest[each.pair.name])
-            q = p_of_best(each.search.chance.observed, overall)
-        matches.append(make_match(each, p, q, level, draws))
+            own, observed = largest[each.pair.name], each.search.chance.observed
+            p, q = p_of_best(observed, own), p_of_best(observed, overall)
+            chance = Chance.counted(
+                NullScores.of(own, null=each.search.chance.null, statistic=_STATISTIC), observed, own
+            )
+        matches.append(make_match(each, p, q, level, draws, chance))
     return sorted(
         mark_implied(matches),
         key=lambda match: (match.verdict != "found", bool(match.implied_by), match.p, -match.score),

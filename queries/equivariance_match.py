@@ -17,6 +17,7 @@ from queries.equivariance_moves import PERMUTATION, Move, kept_chance
 from queries.equivariance_nulls import Chance
 from queries.equivariance_search import Block, Plan, cycles_of, score_of
 from queries.kernel_nulls import SCRAMBLE_KERNELS, SCRAMBLE_TARGETS
+from queries.null_scores import Chance as NullChance
 from queries.weights import Weights
 
 __all__ = ["EquivarianceMatch", "PairRead", "Search", "Tested", "make_match", "mark_implied", "read_cypher"]
@@ -179,7 +180,9 @@ class Tested:
         return notes
 
 
-def make_match(tested: Tested, p: float, q: float, level: float, draws: int) -> EquivarianceMatch:
+def make_match(
+    tested: Tested, p: float, q: float, level: float, draws: int, chance_of: NullChance | None = None
+) -> EquivarianceMatch:
     """Return what is to be said of one transformation."""
     move, block, weights = tested.move, tested.block, tested.pair.weights
     ups, downs = len(weights.up_units), len(weights.down_units)
@@ -190,6 +193,7 @@ def make_match(tested: Tested, p: float, q: float, level: float, draws: int) -> 
         "source": tested.pair.name,
         "p": p,
         "q": q,
+        "chance": chance_of,
     }
     if tested.search is None:
         verdict, said = _untested(tested)

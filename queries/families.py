@@ -38,6 +38,7 @@ from circuitgraph.turns import TURNS, compose_turns, norm_shares, turns_of
 from queries.base import Match, MotifResult, NullModel, Unit, Verdict
 from queries.copies import Copies, IsotropicControl, Part, closed_cycles, find_copies, measure_isotropy
 from queries.members import family_record
+from queries.null_scores import Chance, NullScores
 from queries.significance import check_draws, q_values
 from queries.weights import Weights, read_weights
 
@@ -466,7 +467,15 @@ def _match(
         verdict=verdict,
         shares=_shares([part.kernels[places] for part in parts]),
         notes=(_ISOTROPIC,) if is_isotropic else (),
+        chance=_chance(name, places, copies),
     )
+
+
+def _chance(name: str, places: Sequence[int], copies: Copies) -> Chance:
+    """Return the chance of the member that stands out least, which gives the match its p."""
+    worst = max(places, key=lambda place: float(copies.p[place]))
+    scores = NullScores.of(copies.null_cosines, null=_SURROGATE.name, statistic=f"best cosine under {name}")
+    return Chance.counted(scores, float(copies.cosine[worst]), copies.null_cosines)
 
 
 def _shares(kernels: Sequence[NDArray[np.float64]]) -> dict[str, float]:

@@ -152,6 +152,7 @@ class _Search:
             u=united,
             step_scores=steps,
             p_by_null=p_by_null,
+            chance=self.compared.chance(float(self.scores[at]), null),
         )
 
 

@@ -15,6 +15,7 @@ from circuitgraph.errors import BundleError, MotifError
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.turns import norm_shares
 from queries.base import Match, MotifResult, NullModel, Unit
+from queries.null_scores import Chance, NullScores, sample_of
 from queries.significance import check_draws, q_values
 from queries.sum_nulls import balance
 from queries.weights import Weights, read_weights
@@ -141,8 +142,10 @@ class _Search:
     above: NDArray[np.int64] = field(init=False)
     p: Floats = field(init=False)
     medians: list[float] = field(default_factory=list)
+    _samples: list[Floats] = field(default_factory=list)
     draws: int = 0
     level_p: float = 0.0
+    _kept: NullScores | None = None
 
     def __post_init__(self) -> None:
         self.z = balance(self.weights.sums)[0]
@@ -168,12 +171,21 @@ class _Search:
             reached = np.bincount(np.searchsorted(self._sorted, null, side="right"), minlength=self.scores.size + 1)
             self.above += np.cumsum(reached[::-1])[::-1][1:]
             self.medians.append(float(np.median(null)))
+            self._samples.append(sample_of(null))
             task.advance()
         self.draws = max(self.draws, count)
         p = np.empty(self.scores.size)
         p[self._order] = (1.0 + self.above) / (1.0 + self.draws * self.pair_count)
         self.p = p.reshape(self.scores.shape)
         np.fill_diagonal(self.p, 1.0)
+
+    def _chance(self, b: int, s: int) -> Chance:
+        if self._kept is None:
+            self._kept = NullScores.of(
+                np.concatenate(self._samples), null=INHIBITION.name, count=self.draws * self.pair_count
+            )
+        at = int(np.flatnonzero(self._order == b * len(self.z) + s)[0])
+        return Chance(self._kept, float(self.scores[b, s]), int(self.above[at]))
 
     def match(self, b: int, s: int, q: float, level: float) -> NarrowingMatch:
         score = float(self.scores[b, s])
@@ -194,6 +206,7 @@ class _Search:
             excited_alike=float(self.alike[b, s]),
             inhibited_by_sibling=float(self.opposed[b, s]),
             vetoes=tuple(self.weights.up_units[place] for place in np.argsort(-shared, kind="stable")[:count]),
+            chance=self._chance(b, s),
         )
 
 

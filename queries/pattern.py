@@ -39,6 +39,7 @@ from circuitgraph.bundle.format import STRONG_SHARE
 from circuitgraph.errors import BundleError, MotifError, UnknownLayerError
 from circuitgraph.progress import SILENT, Progress, Task
 from queries.base import NullModel, Unit, Verdict
+from queries.null_scores import Chance, NullScores
 from queries.pattern_counts import count_embeddings
 from queries.pattern_cypher import pattern_cypher
 from queries.pattern_edges import Pair, PatternGraph, Test, read_graph
@@ -253,6 +254,13 @@ class _Search:
             "sd": spread,
         }
 
+    def chance(self, null: str) -> Chance | None:
+        """Return how the count compares with that of one null's networks."""
+        if null not in self.samples:
+            return None
+        drawn = np.array(self.samples[null], dtype=np.float64)
+        return Chance.counted(NullScores.of(drawn, null=null, statistic="subgraphs"), self.subgraphs, drawn)
+
     def worst(self) -> tuple[str, dict[str, float | None]]:
         """Return the null with the largest p, of equal ones that with the smallest z."""
         each = {name: self.numbers(name) for name in self.samples}
@@ -328,6 +336,7 @@ class _Search:
             pattern=pattern.text,
             layers={role: graph.layers[layer] for role, layer in zip(pattern.roles, at, strict=True)},
             edges=tuple(edges),
+            chance=self.chance(count.null),
         )
 
 

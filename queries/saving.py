@@ -15,6 +15,8 @@ __all__ = ["motif_row", "save_result"]
 
 _LARGEST = 2**63 - 1
 _OWN = ("id", "motif", "score", "effect", "p", "q", "null", "verdict", "notes", "bindings")
+_SAVED_SCORES = 64
+"""Scores of the null that a node keeps, for its picture."""
 
 
 def save_result(result: MotifResult[Match], store: Store) -> int:
@@ -44,6 +46,8 @@ def motif_row(result: MotifResult[Match], match: Match) -> dict[str, Any]:
     The moment of the search is not among them, so that the same search writes the same node.
     """
     said = match.to_dict()
+    if match.chance is not None:
+        said["chance"] = match.chance.to_whole_dict(most=_SAVED_SCORES)
     bindings = match.bindings()
     notes = [*match.notes, *result.notes]
     return {

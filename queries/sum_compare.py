@@ -12,7 +12,7 @@ for the chains in which more draws could make a find.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from circuitgraph.progress import Progress
 from queries.base import NullModel
+from queries.null_scores import Chance, NullScores
 from queries.significance import q_values
 from queries.sum_nulls import FACTORS, NULLS, PERMUTED, VECTORS, Floats, SumMatrix
 
@@ -60,6 +61,7 @@ class Compared:
     medians: dict[str, float]
     total: int
     nulls: tuple[NullModel, ...]
+    _kept: dict[tuple[str, int], NullScores] = field(default_factory=dict, repr=False)
 
     def p(self, scores: NDArray[np.floating]) -> dict[str, Floats]:
         """Return p of each score under each null; what lies below the floor has 1."""
@@ -68,6 +70,18 @@ class Compared:
             name: np.where(scores >= self.floor, (1.0 + count) / (1.0 + self.total), 1.0)
             for name, count in counts.items()
         }
+
+    def chance(self, score: float, null: str) -> Chance | None:
+        """Return how one score compares with a null; None below the floor."""
+        if score < self.floor:
+            return None
+        tails = self.tails[null]
+        # of the steps, that which most often reaches the score
+        tail = max(tails, key=lambda each: len(each) - int(np.searchsorted(each, score, side="left")))
+        key = (null, next(place for place, each in enumerate(tails) if each is tail))
+        if key not in self._kept:
+            self._kept[key] = NullScores.of(tail, null=null, unlisted=self.total - len(tail))
+        return Chance.counted(self._kept[key], score, tail)
 
     def p_limit(self, scores: NDArray[np.floating]) -> Floats:
         """Return the largest p over the nulls that any number of draws may be expected to leave; 0 is possible."""

@@ -16,6 +16,7 @@ from circuitgraph.progress import Progress
 from circuitgraph.turns import norm_shares
 from queries.base import Match, Unit, Verdict
 from queries.labels import Labels, read_labels
+from queries.null_scores import Chance, NullScores
 from queries.significance import p_pooled, q_values
 from queries.superposition_scores import BLOCKS, Parts, Wiring
 from queries.unions import layer_triples
@@ -105,6 +106,7 @@ class Search:
     q: NDArray[np.float64] = field(init=False)
     pool: NDArray[np.float64] = field(init=False)
     draws: int = 0
+    _kept: NullScores | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.parts = self.wiring.parts()
@@ -143,6 +145,11 @@ class Search:
         self.pool = np.concatenate([self.pool, *drawn])
         self.p[self.is_tested] = p_pooled(self.parts.score[self.is_tested], self.pool)
 
+    def _chance(self, score: float) -> Chance:
+        if self._kept is None or self._kept.count != len(self.pool):
+            self._kept = NullScores.of(self.pool, null=BLOCKS.name)
+        return Chance.counted(self._kept, score, self.pool)
+
     def label(self, number: int) -> str | None:
         """Return the name of a family by its number, None for -1."""
         return self.wiring.names[number] if number >= 0 else None
@@ -167,6 +174,7 @@ class Search:
             q=float(self.q[unit]) if is_tested else None,
             null=BLOCKS.name if is_tested else "",
             verdict=verdict,
+            chance=self._chance(score) if is_tested else None,
             shares=norm_shares(np.asarray(self.out_of.kernels[:, unit], dtype=np.float64)),
             notes=() if is_tested else ("the only unit of its family: null B cannot move it",),
             pure=float(parts.pure[unit]),

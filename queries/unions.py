@@ -185,6 +185,7 @@ class _Search:
             sums=dict(zip(_EDGES, raw.tolist(), strict=True)),
             strengths=dict(zip(_EDGES, strengths.tolist(), strict=True)),
             p_by_null=p_by_null,
+            chance=self.compared.chance(float(self.scores[number]), null) if is_listed else None,
             mirror=_mirror(kernels[0], kernels[1]),
             mirror_random=self.mirror_random,
         )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pyarrow.compute as pc
 
-from circuitgraph.bundle.unit_edges import edges_into, edges_out_of, read_edge
+from circuitgraph.bundle.one_edge import read_edge
+from circuitgraph.bundle.ranked_edges import rank_edges
 from circuitgraph.errors import BundleError
 from circuitgraph.graph import CircuitEdge, CircuitUnit
 from circuitgraph.ids import UnitId
@@ -17,6 +18,7 @@ from circuitgraph.ids import UnitId
 if TYPE_CHECKING:
     from circuitgraph.bundle.read import Bundle
     from circuitgraph.draw import Picture
+    from circuitgraph.draw.image import EvidenceImage
 
 __all__ = ["Strength", "UnitView", "view_unit"]
 
@@ -86,7 +88,12 @@ class UnitView:
         return CircuitUnit(self.uid, label, 0, known)
 
     def picture(
-        self, *, labels: Mapping[str, str] | None = None, title: str = "", images: Sequence[Any] = ()
+        self,
+        *,
+        labels: Mapping[str, str] | None = None,
+        title: str = "",
+        images: Sequence[EvidenceImage] = (),
+        facts: Sequence[str] = (),
     ) -> Picture:
         """Draw the unit and its kernels.
 
@@ -95,7 +102,9 @@ class UnitView:
         labels
             Uid to what to call a unit.
         images
-            `circuitgraph.draw.unit.EvidenceImage`, shown beside it.
+            Feature visualisations and dataset examples, shown beside it.
+        facts
+            Further lines about it; at most two are shown.
         """
         from circuitgraph.draw.unit import draw_unit
 
@@ -108,8 +117,14 @@ class UnitView:
             upstream_count=self.upstream_count,
             downstream_count=self.downstream_count,
             images=images,
+            facts=[*self._facts(), *facts],
             title=title,
+            by=self.by,
         )
+
+    def _facts(self) -> list[str]:
+        dead = ["no weight leads from it" if self.out_norm == 0 else "no weight leads to it"] if self.is_dead else []
+        return [f"bias {self.bias:.3g}".replace("-", "−"), *dead]
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything but the kernels' weights, ready for JSON."""
@@ -154,10 +169,10 @@ def view_unit(bundle: Bundle, unit: str, *, top: int = 8, by: Strength = "l2") -
             f"by {', '.join(get_args(Strength))}, are shown.",
             hint="Read more of them with Bundle.edges and Bundle.kernel.",
         )
-    into, out = edges_into(bundle, uid), edges_out_of(bundle, uid)
     name = str(uid)
-    upstream = [read_edge(bundle, far, name, share_in=share) for far, share in into.strongest(top, by)]
-    downstream = [read_edge(bundle, name, far, share_in=share) for far, share in out.strongest(top, by)]
+    into, out = (rank_edges(bundle, name, side, by=by, limit=top) for side in ("upstream", "downstream"))
+    upstream = [read_edge(bundle, row["unit"], name, share_in=row["share_in"]) for row in into.rows]
+    downstream = [read_edge(bundle, name, row["unit"], share_in=row["share_in"]) for row in out.rows]
     row = _row(bundle, uid)
     return UnitView(
         uid=name,
@@ -169,8 +184,8 @@ def view_unit(bundle: Bundle, unit: str, *, top: int = 8, by: Strength = "l2") -
         is_dead=row["is_dead"],
         upstream=tuple(upstream),
         downstream=tuple(downstream),
-        upstream_count=len(into),
-        downstream_count=len(out),
+        upstream_count=into.count,
+        downstream_count=out.count,
         by=by,
         notes=_notes(bundle, [*upstream, *downstream]),
     )

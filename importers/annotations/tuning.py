@@ -51,7 +51,7 @@ from importers.annotations.neuron_groups import family_slug
 from importers.annotations.summit import LAYERS
 from importers.annotations.target import Target
 
-__all__ = ["Tuning", "annotate_tuning", "measure_tuning", "read_tuning"]
+__all__ = ["Tuning", "annotate_tuning", "measure_tuning", "read_curves", "read_tuning"]
 
 AUTHOR = "Cammarata, Goh, Carter, Schubert, Petrov, Olah"
 DATE = "2020-06-17"
@@ -270,6 +270,27 @@ def annotate_tuning(
         date=date,
     )
     return annotate(catalogue, read, Path(path).name, dry_run=dry_run, progress=progress)
+
+
+def read_curves(data: bytes) -> dict[int, NDArray[np.float64]]:
+    """Return the curves of a file, by the channel that it names; what is no curve is left out.
+
+    Raises
+    ------
+    AnnotationError
+        It is no file of tuning curves.
+    """
+    _, rows = _curves(Path("tuning curves"), data)
+    found = {}
+    for row in rows:
+        try:
+            values = _responses(row.responses)
+            measure_tuning(values)
+        except RowError:
+            continue
+        if row.channel.isascii() and row.channel.isdigit():
+            found[int(row.channel)] = values
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,62 @@
+"""The figure of a circuit: a record of the catalogue with its bundles' kernels, or a graph in memory."""
+
+from __future__ import annotations
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.catalogue.base import BaseCatalogue
+from circuitgraph.catalogue.circuit_check import draw_record
+from circuitgraph.catalogue.circuits import CircuitRecord
+from circuitgraph.draw import Picture, draw_circuit
+from circuitgraph.figures.labels import names_of
+from circuitgraph.graph import CircuitGraph, CircuitUnit
+
+__all__ = ["circuit_figure"]
+
+
+def circuit_figure(
+    circuit: CircuitRecord | CircuitGraph,
+    *bundles: Bundle,
+    catalogue: BaseCatalogue | None = None,
+    anyway: bool = False,
+    scale: float | None = None,
+    max_edges: int = 60,
+    title: str = "",
+) -> Picture:
+    """Draw a circuit in layers, with its kernels on its edges.
+
+    Parameters
+    ----------
+    circuit
+        A record, whose kernels are taken from `bundles`; or a graph, which holds its own
+        (`circuitgraph.catalogue.subgraph.circuit_around` takes one from a bundle or a store).
+    catalogue
+        Where the names of units are taken from; those that a graph gives itself are kept.
+    anyway
+        Draw a record even where the bundles hold other weights; the picture says what differs.
+    scale, max_edges
+        As for `circuitgraph.draw.draw_circuit`.
+
+    Raises
+    ------
+    UnknownNetworkError
+        A network of the record has no bundle among those given.
+    CatalogueError
+        The bundles do not hold the circuit as it was recorded, and it is not to be drawn anyway.
+    GraphError
+        It has no unit.
+    """
+    if isinstance(circuit, CircuitRecord):
+        labels = names_of(catalogue, [unit.uid for unit in circuit.units])
+        return draw_record(circuit, bundles, labels=labels, anyway=anyway, scale=scale, max_edges=max_edges)
+    labels = names_of(catalogue, [unit.uid for unit in circuit.units if not unit.label])
+    units = [
+        CircuitUnit(unit.uid, unit.label or labels.get(unit.uid, ""), unit.order, unit.attributes)
+        for unit in circuit.units
+    ]
+    named = CircuitGraph(circuit.layers, units, circuit.edges, attributes=circuit.attributes)
+    return draw_circuit(named, title=title or _title(circuit), scale=scale, max_edges=max_edges)
+
+
+def _title(graph: CircuitGraph) -> str:
+    around = graph.attributes.get("around")
+    return f"Around {around['unit']}" if isinstance(around, dict) and around.get("unit") else ""

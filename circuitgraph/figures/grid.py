@@ -1,0 +1,94 @@
+"""The figure of all kernels between some units of two layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.bundle.one_edge import read_edge
+from circuitgraph.catalogue.base import BaseCatalogue
+from circuitgraph.draw import Picture
+from circuitgraph.draw.grid import draw_grid
+from circuitgraph.errors import UnknownPairError
+from circuitgraph.figures.labels import short_name
+from circuitgraph.figures.selection import Selection, select_units
+
+__all__ = ["grid_figure"]
+
+_LIMIT = 16
+
+
+def grid_figure(
+    bundle: Bundle,
+    up_units: str | Sequence[str],
+    down_units: str | Sequence[str],
+    *,
+    catalogue: BaseCatalogue | None = None,
+    turned: bool = False,
+    scale: float | None = None,
+    limit: int = _LIMIT,
+    title: str = "",
+) -> Picture:
+    """Draw the kernels between two families, or any units of two layers.
+
+    Parameters
+    ----------
+    up_units, down_units
+        Units, a family or a layer, as `circuitgraph.figures.selection.select_units` takes them; families stand in
+        their order.
+    catalogue
+        Where families are looked for besides the bundle.
+    turned
+        Turn each kernel back by the angle of its downstream unit, and put columns in order of relative angle: both
+        must be families with angles.
+    limit
+        Most rows and columns; what is left out is said in the picture, and is not read.
+
+    Raises
+    ------
+    UnknownUnitError, UnknownLayerError, UnknownPairError
+        There is no such thing, or no weights lead from one layer to the other.
+    ShapeError
+        Kernels are to be turned and a unit has no angle, or `scale` is not a finite number above 0.
+    """
+    up = select_units(bundle, up_units, catalogue=catalogue)
+    down = select_units(bundle, down_units, catalogue=catalogue)
+    if (up.layer, down.layer) not in bundle.pairs:
+        _refuse(bundle, up, down)
+    kernels, anchor = _kernels(bundle, up.units[:limit], down.units[:limit])
+    return draw_grid(
+        kernels,
+        down_names=[short_name(uid) for uid in down.units],
+        up_names=[short_name(uid) for uid in up.units],
+        down_angles_deg=down.angles_deg,
+        up_angles_deg=up.angles_deg,
+        turned=turned,
+        title=title or f"{_said(up)} → {_said(down)}{', turned upright' if turned else ''}",
+        scale=scale,
+        anchor=anchor,
+        limit=limit,
+    )
+
+
+def _kernels(
+    bundle: Bundle, ups: Sequence[str], downs: Sequence[str]
+) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Return (down, up, row, col) and the anchor; only what is asked for is read."""
+    edges = [[read_edge(bundle, up, down) for up in ups] for down in downs]
+    return np.array([[edge.kernel for edge in row] for row in edges]), edges[0][0].anchor
+
+
+def _said(selection: Selection) -> str:
+    layer = short_name(selection.layer)
+    return selection.name if selection.name.startswith(layer) else f"{selection.name} of {layer}"
+
+
+def _refuse(bundle: Bundle, up: Selection, down: Selection) -> None:
+    sources = [short_name(a) for a, b in bundle.pairs if b == down.layer]
+    raise UnknownPairError(
+        f"drawing kernels: no weights lead from {up.layer} to {down.layer} without passing another layer of units.",
+        hint=f"Layers with kernels into {short_name(down.layer)}: {', '.join(sources) or 'none'}.",
+    )

@@ -1,0 +1,86 @@
+"""The figure of a layer: a tile for each of its units, with what reads it best at a glance."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.bundle.one_edge import read_edge
+from circuitgraph.bundle.ranked_edges import rank_edges
+from circuitgraph.catalogue.base import BaseCatalogue
+from circuitgraph.draw import Picture
+from circuitgraph.draw.layer import LayerTile, draw_layer
+from circuitgraph.errors import BundleError
+from circuitgraph.figures.labels import names_of, short_name
+from circuitgraph.records import Layer
+
+__all__ = ["layer_figure"]
+
+_LIMIT = 48
+_COLOURS = 3
+
+
+def layer_figure(
+    bundle: Bundle,
+    layer: str,
+    *,
+    catalogue: BaseCatalogue | None = None,
+    limit: int = _LIMIT,
+    first: int = 0,
+    title: str = "",
+) -> Picture:
+    """Draw an overview of a layer, its units by channel.
+
+    A unit that reads the image is drawn in colour: its kernels from red, green and blue. Any other has its strongest
+    kernel by l2, from upstream; in the first layer of a network, downstream.
+
+    Parameters
+    ----------
+    layer
+        As `Bundle.layer` takes it.
+    catalogue
+        Where names are taken from.
+    limit, first
+        Most units, and the channel to begin with; what is left out is said, and is not read.
+
+    Raises
+    ------
+    UnknownLayerError
+        There is no such layer.
+    BundleError
+        `limit` or `first` names no unit.
+    """
+    own = bundle.layer(layer)
+    if limit < 1 or not 0 <= first < own.unit_count:
+        raise BundleError(
+            f"drawing layer {own.uid}: {limit} units from channel {first} are asked for, "
+            f"it has channels 0 to {own.unit_count - 1}.",
+            hint="Ask for 1 or more, from a channel that is there.",
+        )
+    units = [str(own.unit(channel)) for channel in range(first, min(own.unit_count, first + limit))]
+    names = names_of(catalogue, units)
+    image = _image_of(bundle, own)
+    tiles = [_tile(bundle, uid, names.get(uid, ""), image) for uid in units]
+    said = title or short_name(own.uid)
+    if first:
+        said += f", from channel {first}"
+    return draw_layer(tiles, title=said, unit_count=own.unit_count)
+
+
+def _image_of(bundle: Bundle, layer: Layer) -> Layer | None:
+    """Return the image that a layer reads, if it reads one in colour and nothing else."""
+    sources = [bundle.layer(up) for up, down in bundle.pairs if down == layer.uid]
+    if len(sources) == 1 and sources[0].kind == "input" and sources[0].unit_count == _COLOURS:
+        return sources[0]
+    return None
+
+
+def _tile(bundle: Bundle, uid: str, label: str, image: Layer | None) -> LayerTile:
+    if image is not None:
+        colours = np.array([read_edge(bundle, str(image.unit(place)), uid).kernel for place in range(_COLOURS)])
+        return LayerTile(uid, label, colours, "")
+    for row in rank_edges(bundle, uid, "upstream", limit=1).rows:
+        return LayerTile(uid, label, read_edge(bundle, row["unit"], uid).kernel, f"from {short_name(row['unit'])}")
+    for row in rank_edges(bundle, uid, "downstream", limit=1).rows:
+        return LayerTile(uid, label, read_edge(bundle, uid, row["unit"]).kernel, f"to {short_name(row['unit'])}")
+    return LayerTile(uid, label, None, "no weights")
