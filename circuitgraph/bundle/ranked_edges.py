@@ -8,12 +8,13 @@ asked for. The numbers are those of the tables of edges.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -27,7 +28,7 @@ from circuitgraph.kernels import summarise_grid
 if TYPE_CHECKING:
     from circuitgraph.bundle.read import Bundle
 
-__all__ = ["RANKINGS", "RankedEdges", "Side", "rank_edges"]
+__all__ = ["RANKINGS", "RankedEdges", "Side", "edge_share", "rank_edges"]
 
 Side = Literal["upstream", "downstream"]
 """Which end of the edges the unit is not."""
@@ -126,10 +127,33 @@ def rank_edges(
 
 @dataclass(frozen=True, slots=True)
 class _Some:
-    """The edges between the unit and one other layer: what they are ranked by, and how to make a row of one."""
+    """The edges between the unit and one other layer: what they are ranked by, how to make a row of one, and channels."""
 
     values: NDArray[np.float32]
     row: Callable[[int], dict[str, Any]]
+    layer: str = ""
+    channels: NDArray[np.integer[Any]] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+def edge_share(bundle: Bundle, up: str, down: str) -> float | None:
+    """Return the share of an edge in the l1 of all that leads from neurons to its target; None where there is no edge.
+
+    Raises
+    ------
+    UnknownUnitError, UnknownLayerError
+        There is no such unit or layer.
+    """
+    u, d = bundle.unit(up), bundle.unit(down)
+    if u.channel is None or d.channel is None:
+        table = bundle.directions.edges(str(d.layer_id))
+        is_it = pc.and_(pc.equal(table["up_uid"], str(u)), pc.equal(table["down_uid"], str(d)))
+        shares = table.filter(is_it)["share_in"].to_pylist()
+        return shares[0] if shares else None
+    for some in _into(bundle, d, d.channel, "share_in"):
+        places = np.flatnonzero(some.channels == u.channel) if some.layer == str(u.layer_id) else ()
+        if len(places):
+            return float(some.values[places[0]])
+    return None
 
 
 def _into(bundle: Bundle, unit: UnitId, channel: int, by: str) -> Iterator[_Some]:
@@ -167,7 +191,7 @@ def _into_part(
         at = there[place]
         return _row(f"{part.up}:{ups[at]}", kernels[at], part, float(scalars["share_in"][at]))
 
-    return _Some(scalars[by][there], row)
+    return _Some(scalars[by][there], row, part.up, ups[there])
 
 
 def _out_of(bundle: Bundle, unit: UnitId, channel: int, by: str) -> Iterator[_Some]:

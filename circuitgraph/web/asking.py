@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 from circuitgraph.bundle.describe import Description
-from circuitgraph.web.page import Asked
+from circuitgraph.web.page import Asked, with_query
 
-__all__ = ["Paging", "choice", "table_values", "whole_number"]
+__all__ = ["Paging", "choice", "table_values", "turned_to", "whole_number"]
 
 
 def whole_number(asked: Asked, name: str, default: int, *, least: int = 0, most: int) -> int:
@@ -32,13 +33,27 @@ def choice(asked: Asked, name: str, known: Sequence[str], default: str) -> str:
     return given if given in known else default
 
 
+def turned_to(address: str, **values: str | int | None) -> str:
+    """Return an address with some of its query changed; what is None or empty is taken out.
+
+    Examples
+    --------
+    >>> turned_to("/layer/net/a?sort=bias&first=40", first=80), turned_to("/layer/net/a?first=40", first=None)
+    ('/layer/net/a?sort=bias&first=80', '/layer/net/a')
+    """
+    path, _, query = address.partition("?")
+    known: dict[str, str | int | None] = dict(parse_qsl(query))
+    changed = {**known, **values}
+    return with_query(path, **{name: None if value is None else str(value) for name, value in changed.items()})
+
+
 class Paging:
     """Some rows of many: which, and where those before and after them begin.
 
     Examples
     --------
-    >>> Paging(40, 2048, 40).as_dict()
-    {'first': 40, 'limit': 40, 'count': 2048, 'previous': 0, 'next': 80, 'last': 2040}
+    >>> Paging(40, 2048, 40).as_dict("/layer/net/a", "first")["next"]
+    '/layer/net/a?first=80'
     """
 
     def __init__(self, first: int, count: int, limit: int) -> None:
@@ -51,15 +66,21 @@ class Paging:
         """Where the rows end."""
         return min(self.first + self.limit, self.count)
 
-    def as_dict(self) -> dict[str, int | None]:
-        """Return it as JSON values; None where there is no row before or after."""
+    def as_dict(self, address: str, name: str) -> dict[str, Any]:
+        """Return it as JSON values, with the addresses of the rows before and after where there are any.
+
+        Parameters
+        ----------
+        name
+            Of the parameter of the address that says which row is the first.
+        """
+        before = max(0, self.first - self.limit)
         return {
             "first": self.first,
-            "limit": self.limit,
+            "shown": max(0, self.stop - self.first),
             "count": self.count,
-            "previous": max(0, self.first - self.limit) if self.first else None,
-            "next": self.stop if self.stop < self.count else None,
-            "last": (self.count - 1) // self.limit * self.limit if self.count else 0,
+            "previous": turned_to(address, **{name: before or None}) if self.first else None,
+            "next": turned_to(address, **{name: self.stop}) if self.stop < self.count else None,
         }
 
 
