@@ -8,7 +8,7 @@ from typing import Any
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import notes_between
-from circuitgraph.bundle.unit_edges import read_edge
+from circuitgraph.bundle.one_edge import read_edge
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.catalogue.cite import cite
 from circuitgraph.catalogue.page import show_subject
