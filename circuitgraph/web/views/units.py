@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import pyarrow.compute as pc
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import approximation_notes
+from circuitgraph.bundle.one_edge import read_edge
 from circuitgraph.bundle.ranked_edges import RANKINGS, RankedEdges, Side, edge_share, rank_edges
-from circuitgraph.bundle.unit_edges import STRENGTHS, read_edge
 from circuitgraph.bundle.unit_view import Strength
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.catalogue.page import SubjectPage, show_subject
@@ -184,7 +184,7 @@ def _claims(said: SubjectPage) -> dict[str, Any]:
 
 
 def _picture(bundle: Bundle, uid: str, catalogue: BaseCatalogue | None, by: str) -> Picture:
-    strength = cast("Strength", by if by in STRENGTHS else "l2")
+    strength = cast("Strength", by if by in get_args(Strength) else "l2")
     return unit_figure(bundle, uid, catalogue=catalogue, top=_DRAWN, by=strength)
 
 
@@ -229,7 +229,7 @@ def _unit_ways(bundle: Bundle | None, uid: str, by: str, limit: int) -> Ways:
         )
     folder = bundle_name(bundle)
     sql = (
-        f"SELECT up, sum, l1, l2, top, bottom, \"left\", \"right\", share_in FROM edges WHERE down = '{uid}' AND l1 > 0 "
+        f'SELECT up, sum, l1, l2, top, bottom, "left", "right", share_in FROM edges WHERE down = \'{uid}\' AND l1 > 0 '
         f'ORDER BY "{name}" {order} LIMIT {limit}'
     )
     return Ways(
@@ -286,8 +286,7 @@ def view_edge(explorer: Explorer, asked: Asked) -> Page:
         ways=Ways(
             f"MATCH (:Unit {{uid: {cypher_text(up)}}})-[e:CONNECTS]->(:Unit {{uid: {cypher_text(down)}}})\n"
             "RETURN e.kernel, e.kh, e.kw, e.sum, e.share_in",
-            f"from circuitgraph import Bundle\n"
-            f"Bundle.open({folder}).kernel({python_text(up)}, {python_text(down)})",
+            f"from circuitgraph import Bundle\nBundle.open({folder}).kernel({python_text(up)}, {python_text(down)})",
             f"circuitgraph draw kernel {shell_text(bundle_name(bundle))} {shell_text(up)} {shell_text(down)} "
             "-o kernel.svg",
         ),
