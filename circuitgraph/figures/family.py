@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.bundle.one_edge import read_edge
+from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.bundle.ranked_edges import rank_edges
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.catalogue.families import FamilyRecord

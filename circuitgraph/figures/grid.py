@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.bundle.one_edge import read_edge
+from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.draw import Picture
 from circuitgraph.draw.grid import draw_grid

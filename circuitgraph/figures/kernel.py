@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.bundle.one_edge import read_edge
+from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.draw import Picture, draw_kernel
 from circuitgraph.figures.labels import names_of, short_name

@@ -81,5 +81,5 @@ def _curve(claim: Claim, evidence: Evidence, curves: Mapping[int, NDArray[np.flo
             ours = np.arange(_SAMPLES) * (360.0 / _SAMPLES)
             theirs = (float(str(preferred)) + sense * (ours - float(str(angle)))) % 360.0
             at = theirs / 360.0 * len(curve)
-            return np.interp(at, np.arange(len(curve) + 1), np.append(curve, curve[0]))
+            return np.asarray(np.interp(at, np.arange(len(curve) + 1), np.append(curve, curve[0])))
     return None

@@ -15,7 +15,10 @@ from circuitgraph.kernels import anchor_of
 if TYPE_CHECKING:
     from circuitgraph.bundle.read import Bundle
 
-__all__ = ["read_edge"]
+__all__ = ["STRENGTHS", "read_edge"]
+
+STRENGTHS = ("l1", "l2", "share_in")
+"""What "strongest" may mean of edges."""
 
 
 def read_edge(bundle: Bundle, up: str, down: str, *, share_in: float | None = None) -> CircuitEdge:
