@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import approximation_notes
-from circuitgraph.bundle.one_edge import read_edge
 from circuitgraph.bundle.ranked_edges import RANKINGS, RankedEdges, Side, edge_share, rank_edges
+from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.bundle.unit_view import Strength
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.catalogue.page import SubjectPage, show_subject
