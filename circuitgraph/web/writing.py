@@ -15,12 +15,12 @@ def bundle_name(bundle: Bundle) -> str:
 
 
 def cypher_text(value: str) -> str:
-    """Return a literal of Cypher.
+    r"""Return a literal of Cypher.
 
     Examples
     --------
     >>> print(cypher_text("a'b"))
-    'a\\'b'
+    'a\'b'
     """
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 

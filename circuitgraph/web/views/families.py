@@ -6,19 +6,21 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import notes_between
-from circuitgraph.bundle.one_edge import read_edge
 from circuitgraph.catalogue.base import BaseCatalogue
-from circuitgraph.catalogue.cite import cite
 from circuitgraph.catalogue.page import show_subject
 from circuitgraph.draw import Picture
-from circuitgraph.errors import CatalogueError, UnknownUnitError
+from circuitgraph.errors import UnknownUnitError
 from circuitgraph.figures import family_figure, grid_figure
 from circuitgraph.figures.families import FoundFamily, find_family, iter_families
 from circuitgraph.figures.labels import names_of
 from circuitgraph.ids import FamilyId, check_network_name
 from circuitgraph.records import Family
+from circuitgraph.web.asking import table_values
+from circuitgraph.web.citing import cite_thing
 from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.page import Asked, Page, Route, Ways, address_of, with_query
 from circuitgraph.web.versions import versions_of
@@ -60,7 +62,8 @@ def view_families(explorer: Explorer, asked: Asked) -> Page:
         python = f"[(family.uid, len(family.members)) for family in {opened}.families]"
     ways = Ways(
         f"MATCH (f:Family) WHERE f.uid STARTS WITH {cypher_text(network + '/')} "
-        f"RETURN f.uid, f.name, COUNT {{ (:Unit)-[:MEMBER_OF]->(f) }} AS members ORDER BY f.uid LIMIT {_FAMILIES_SHOWN}",
+        f"RETURN f.uid, f.name, COUNT {{ (:Unit)-[:MEMBER_OF]->(f) }} AS members "
+        f"ORDER BY f.uid LIMIT {_FAMILIES_SHOWN}",
         python,
         "" if catalogue is None else f"circuitgraph catalogue families --network {shell_text(network)}",
     )
@@ -127,7 +130,7 @@ def view_family(explorer: Explorer, asked: Asked) -> Page:
         f"{family.name} ({uid})",
         data,
         ways=_ways(uid, bundle, other, turned=turned),
-        citation=_citation(catalogue, uid),
+        citation=cite_thing(explorer, uid),
         versions=versions_of(explorer, uid),
         pictures=pictures,
         notes=tuple(notes),
@@ -182,7 +185,7 @@ def _grid(
     picture = grid_figure(bundle, ups.uid, downs.uid, catalogue=catalogue, turned=turned)
     up_units = [member.unit for member in ups.members[:_CELLS]]
     down_units = [member.unit for member in downs.members[:_CELLS]]
-    sums = [[read_edge(bundle, up, down).sum for up in up_units] for down in down_units]
+    sums = [[float(bundle.kernel(up, down).sum(dtype=np.float64)) for up in up_units] for down in down_units]
     ends = [(up, down) for up in up_units for down in down_units]
     said = list(notes_between(bundle, ends))
     shown, whole = len(ends), len(ups.members) * len(downs.members)
@@ -198,27 +201,8 @@ def _claims(catalogue: BaseCatalogue, uid: str, bundle: Bundle | None) -> dict[s
     return {
         "arguments_made": list(page.matrix.made),
         "superseded": page.superseded_count,
-        "tables": [
-            {
-                "name": table.name,
-                "title": table.title,
-                "columns": list(table.columns),
-                "rows": list(table.rows),
-                "notes": list(table.notes),
-            }
-            for table in tables
-        ],
+        "tables": [table_values(table) for table in tables],
     }
-
-
-def _citation(catalogue: BaseCatalogue | None, uid: str) -> str:
-    if catalogue is None:
-        return ""
-    try:
-        return cite(catalogue, uid, style="text")
-    except CatalogueError:
-        # nobody has said anything of it
-        return ""
 
 
 def _ways(uid: str, bundle: Bundle | None, other: str, *, turned: bool) -> Ways:
