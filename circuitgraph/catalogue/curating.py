@@ -43,6 +43,7 @@ __all__ = [
     "make_claim",
     "make_evidence",
     "make_feature",
+    "name_feature",
     "supersede_claim",
     "support_claim",
 ]
@@ -285,6 +286,37 @@ def make_feature(slug: str, *, name: str = "", **fields: Any) -> Feature:
         Feature, f"feature {_short(slug)}", uid=uid, name=name or uid[8:].replace("-", " ").replace("_", " "), **fields
     )
     return made
+
+
+def name_feature(
+    vocabulary: Vocabulary, text: str, *, author: Author, date: str, is_welcome: bool = False
+) -> tuple[str, Feature | None]:
+    """Return the uid of the feature that a curator means, and an entry for it where the vocabulary has none.
+
+    Parameters
+    ----------
+    text
+        A uid, a name or a synonym.
+    is_welcome
+        Whether what the vocabulary does not have may come into it; else no entry is made, and the uid is what it
+        would have.
+
+    Raises
+    ------
+    ClaimError
+        Several are called so, or it cannot name a feature.
+    """
+    text = text.strip()
+    if vocabulary.find(text) is not None:
+        return text, None
+    found = [] if text.startswith("feature:") else vocabulary.named(text)
+    if len(found) == 1:
+        return found[0].uid, None
+    if found:
+        uids = " or ".join(feature.uid for feature in found)
+        raise ClaimError(f"{_short(text)} names {len(found)} features.", hint=f"Write {uids}.")
+    uid = text if text.startswith("feature:") else f"feature:{text.replace(' ', '-')}"
+    return uid, make_feature(uid, author=author, date=date) if is_welcome else None
 
 
 def add_feature(catalogue: BaseCatalogue, feature: Feature, *, dry_run: bool = False) -> Feature:

@@ -8,17 +8,16 @@ from typing import Any
 
 import click
 
-from circuitgraph.catalogue.claims import PREDICATES, Author
+from circuitgraph.catalogue.claims import PREDICATES
 from circuitgraph.catalogue.curating import (
     Curated,
     add_claim,
     dispute_claim,
     make_claim,
-    make_feature,
+    name_feature,
     supersede_claim,
     support_claim,
 )
-from circuitgraph.catalogue.features import Feature, Vocabulary
 from circuitgraph.cli.catalogue.making import (
     EvidenceTexts,
     Making,
@@ -120,7 +119,7 @@ def add(
         vocabulary = opened.vocabulary()
         entry = None
         if predicate in _FEATURES and object_:
-            object_, entry = _feature_named(vocabulary, object_, speaker=speaker, is_welcome=new_feature)
+            object_, entry = name_feature(vocabulary, object_, author=speaker, date=today(), is_welcome=new_feature)
         claim = make_claim(
             subject if not subject.startswith("claim:") else opened.get(subject).id,
             predicate,
@@ -239,7 +238,9 @@ def supersede(
         old = opened.get(claim)
         entry = None
         if object_ and (predicate or old.predicate) in _FEATURES:
-            object_, entry = _feature_named(opened.vocabulary(), object_, speaker=speaker, is_welcome=new_feature)
+            object_, entry = name_feature(
+                opened.vocabulary(), object_, author=speaker, date=today(), is_welcome=new_feature
+            )
         given = {
             "subject": subject,
             "predicate": predicate,
@@ -294,24 +295,6 @@ def _open_bundle(path: Path | None) -> Any:
     from circuitgraph.bundle import Bundle
 
     return Bundle.open(path)
-
-
-def _feature_named(
-    vocabulary: Vocabulary, text: str, *, speaker: Author, is_welcome: bool
-) -> tuple[str, Feature | None]:
-    """Return the uid of a feature, and a new entry where it is not in the vocabulary and may be added."""
-    if vocabulary.find(text) is not None:
-        return text, None
-    found = [] if text.startswith("feature:") else vocabulary.named(text)
-    if len(found) == 1:
-        return found[0].uid, None
-    if len(found) > 1:
-        names = " or ".join(feature.uid for feature in found)
-        raise click.UsageError(f"{text[:80]!r} names {len(found)} features: write {names}.")
-    uid = text if text.startswith("feature:") else f"feature:{text.strip().replace(' ', '-')}"
-    if not is_welcome:
-        return uid, None
-    return uid, make_feature(uid, author=speaker, date=today())
 
 
 def _show(done: Curated, making: Making) -> None:
