@@ -68,7 +68,7 @@ def view_unit(explorer: Explorer, asked: Asked) -> Page:
         "limit": limit,
         "facts": {} if bundle is None else _facts(bundle, unit),
         "families": families,
-        **{side: _side(catalogue, edges[side], limit, address, at) for side, at in _SIDES if side in edges},
+        **{side: _side(catalogue, edges[side], limit, address, at) if side in edges else None for side, at in _SIDES},
         "claims": None if said is None else _claims(said),
         "has_motifs": bundle is not None,
         "around": "" if bundle is None else f"/around/{address_of(uid).removeprefix('/unit/')}",
@@ -228,10 +228,9 @@ def _unit_ways(bundle: Bundle | None, uid: str, by: str, limit: int) -> Ways:
             f"circuitgraph catalogue show {shell_text(uid)}",
         )
     folder = bundle_name(bundle)
-    sql = (
-        f'SELECT up, sum, l1, l2, top, bottom, "left", "right", share_in FROM edges WHERE down = \'{uid}\' AND l1 > 0 '
-        f'ORDER BY "{name}" {order} LIMIT {limit}'
-    )
+    cells = 'up, sum, l1, l2, top, bottom, "left", "right", share_in'
+    # the names are those of our own columns
+    sql = f'SELECT {cells} FROM edges WHERE down = $unit AND l1 > 0 ORDER BY "{name}" {order} LIMIT {limit}'  # noqa: S608
     return Ways(
         cypher,
         "from circuitgraph import Bundle\nfrom circuitgraph.bundle.ranked_edges import rank_edges\n"
@@ -239,7 +238,7 @@ def _unit_ways(bundle: Bundle | None, uid: str, by: str, limit: int) -> Ways:
         f"by={python_text(by)}, limit={limit}).rows",
         f"circuitgraph inspect {shell_text(folder)} --unit {shell_text(uid)} --limit {limit}"
         if by == "l2"
-        else f"circuitgraph sql {shell_text(sql)} {shell_text(folder)}",
+        else f"circuitgraph sql {shell_text(sql)} {shell_text(folder)} -p unit={shell_text(uid)}",
     )
 
 
