@@ -58,7 +58,7 @@ def _side(count: int, shown: int, names: Sequence[str], angles: Sequence[float |
     for said, given in (("names", names), ("angles", () if angles is None else angles)):
         if len(given) and len(given) < count:
             raise ShapeError(f"{_ACT}: there are {count} {which}stream units and {len(given)} {said}.")
-    wanted = list(angles or [None] * count)
+    wanted = [None] * count if angles is None or not len(angles) else list(angles)
     for place, angle in enumerate(wanted):
         if angle is not None and not math.isfinite(angle):
             raise ShapeError(f"{_ACT}: the angle of {which}stream unit {place} is {angle}, a finite one is wanted.")

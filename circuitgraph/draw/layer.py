@@ -96,7 +96,8 @@ def draw_layer(
     common = None if scale == "each" else (check_scale(scale, red_blue, _ACT), check_scale(scale, in_colour, _ACT))
     scales = [common[each.is_colour] if common else each.largest for each in shown]
     block_to = min(_MOST_ACROSS, math.isqrt(MOST_CELLS // len(shown)))
-    words = [_words(each, full, is_own=common is None) for each, full in zip(shown, scales, strict=True)]
+    largest = max((abs(value) for each in shown for value in each.sums if each.is_colour), default=0.0)
+    words = [_words(each, full, largest, is_own=common is None) for each, full in zip(shown, scales, strict=True)]
     heading = clean(title)
     top = 44.0 if heading else 16.0
     across, down = (720 - 2 * _MARGIN) / _COLUMNS, _TILE + 18 + 11 * max(len(lines) for lines in words)
@@ -144,13 +145,10 @@ class _Prepared:
         return 1.0 if self.kernel is None else float(np.abs(self.kernel).max()) or 1.0
 
     @property
-    def sums(self) -> str:
+    def sums(self) -> tuple[float, ...]:
         if self.kernel is None:
-            return ""
-        if self.is_colour:
-            sums = rgb_sums(self.kernel)
-            return written_sums(sums, max(map(abs, sums)))
-        return f"Σ {signed(float(self.kernel.sum(dtype=np.float64)))}"
+            return ()
+        return rgb_sums(self.kernel) if self.is_colour else (float(self.kernel.sum(dtype=np.float64)),)
 
 
 def _kernel(tile: LayerTile) -> NDArray[np.float32] | None:
@@ -164,12 +162,13 @@ def _kernel(tile: LayerTile) -> NDArray[np.float32] | None:
     return kernel
 
 
-def _words(tile: _Prepared, full: float, *, is_own: bool) -> list[tuple[str, float]]:
+def _words(tile: _Prepared, full: float, largest: float, *, is_own: bool) -> list[tuple[str, float]]:
     """Return the lines below a tile and their sizes."""
+    sums = written_sums(tile.sums, largest) if tile.is_colour else "".join(f"Σ {signed(value)}" for value in tile.sums)
     channel = tile.uid.rpartition("/")[2] or tile.uid
     own = f"±{signed(full).lstrip('+')}" if is_own and tile.kernel is not None else ""
     first, second = (tile.label, channel) if tile.label else (channel, "")
-    lines = [(first, 10.5), (second, 9.0), (tile.note, 9.0), (tile.sums, 8.5), (own, 8.5)]
+    lines = [(first, 10.5), (second, 9.0), (tile.note, 9.0), (sums, 8.5), (own, 8.5)]
     return [(shorten(line, _TILE + 10, size), size) for line, size in lines if line]
 
 
@@ -212,7 +211,8 @@ def _tile(tile: _Prepared, words: list[tuple[str, float]], x: float, y: float, f
     for place, (line, size) in enumerate(words):
         weight = "600" if place == 0 and tile.label else None
         parts.append(text(line, x, at + 11 * place, size, fill=GREY if place else INK, font_weight=weight))
-    tip = "; ".join(part for part in (tile.label, tile.uid, tile.note, tile.sums) if part)
+    sums = "sum " + ", ".join(signed(value, 3) for value in tile.sums) if tile.sums else ""
+    tip = "; ".join(part for part in (tile.label, tile.uid, tile.note, sums) if part)
     return tag("g", tag("title", tip), *parts)
 
 

@@ -108,17 +108,21 @@ def rgb_sums(kernel: NDArray[np.floating[Any]]) -> tuple[float, float, float]:
 
 
 def written_sums(sums: Sequence[float], largest: float) -> str:
-    """Write sums with as many decimals each as the largest of a picture needs for three digits.
+    """Write sums with as many decimals each as the largest of a picture needs for two or three digits, in few letters.
 
     Examples
     --------
     >>> written_sums([3.4, -0.004, -0.33], 3.9), written_sums([3400.0, -4.0, 0.0], 3400.0)
     ('+3.40 0.00 −0.33', '+3400 −4 0')
+    >>> written_sums([0.0106, -0.03, 0.0], 0.03)
+    '+.011 −.030 .000'
     """
     if not 1e-3 <= largest < 1e5:
         return " ".join(signed(value, 1) for value in sums)
-    decimals = min(5, max(0, 2 - math.floor(math.log10(largest))))
-    written = [f"{abs(value):.{decimals}f}" for value in sums]
+    magnitude = math.floor(math.log10(largest))
+    written = [f"{abs(value):.{max(0, (2 if magnitude >= -1 else 1) - magnitude)}f}" for value in sums]
+    if magnitude < -1:
+        written = [size.removeprefix("0") for size in written]
     signs = ["" if float(size) == 0 else "+" if value > 0 else "−" for value, size in zip(sums, written, strict=True)]
     return " ".join(sign + size for sign, size in zip(signs, written, strict=True))
 
