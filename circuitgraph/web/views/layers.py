@@ -197,6 +197,7 @@ def _of_catalogue(explorer: Explorer, own: LayerId) -> Page:
             "name": own.layer,
             "network": own.network,
             "facts": None,
+            "families": [],
             "claims": {"claims": claimed.claims, "labelled": claimed.labelled, "named": claimed.named},
             "said": [table_values(table) for table in page.tables()],
         },
