@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,43 @@ from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, number, sho
 from circuitgraph.errors import NonFiniteError, ShapeError
 from circuitgraph.graph import CircuitGraph
 
-__all__ = ["draw_match", "draw_null"]
+__all__ = ["NullSample", "draw_match", "draw_null"]
 
 _WIDTH, _MARGIN = 720.0, 16.0
 _PLOT = 110.0
 _MOST_SCORES = 10_000_000
 _BAR = "#bdbdbd"
 _NO_NULL = "This score has no null: it ranks matches, it does not test them."
+
+
+@dataclass(frozen=True, slots=True)
+class NullSample:
+    """What null scores are a sample of, where they are not all that there were.
+
+    Parameters
+    ----------
+    observed
+        What was compared with them, where that is not the score itself.
+    statistic
+        What that is, in words; "score" where it is the score.
+    count, reached
+        How many null scores there were, and how many are as surprising as the observed one or more.
+    unlisted
+        How many lie beyond all of the sample on the unsurprising side, and were only counted.
+    """
+
+    observed: float
+    statistic: str
+    count: int
+    reached: int
+    unlisted: int = 0
+
+    def left_out(self, shown: int) -> str:
+        """Say what the sample leaves out, where `shown` scores are drawn; empty where nothing."""
+        if self.unlisted:
+            highest = self.count - self.unlisted
+            return f"Drawn: {shown:,} of the {highest:,} highest null scores; the others were only counted."
+        return f"Drawn: {shown:,} of {self.count:,} null scores, in equal steps of rank." if shown < self.count else ""
 
 
 def _checked(score: float, null_scores: ArrayLike | None) -> NDArray[np.float64]:
@@ -59,6 +90,7 @@ def draw_null(
     p: float | None = None,
     q: float | None = None,
     draws: int | None = None,
+    sample: NullSample | None = None,
     is_low_better: bool = False,
     title: str = "",
 ) -> Picture:
@@ -76,6 +108,8 @@ def draw_null(
         As the search gave them, printed as they are.
     draws
         How many random networks were drawn, if not as many as there are scores.
+    sample
+        What the null scores are a sample of; None where they are all.
     is_low_better
         Whether smaller scores are the more surprising ones.
     title
@@ -96,7 +130,7 @@ def draw_null(
     heading = clean(title) or "Score and null"
     parts = [text(shorten(heading, _WIDTH - 32, 16.5), _MARGIN, 26, 16, font_weight="600")]
     more, height, desc = _null_parts(
-        score, null_scores, 40.0, name=name, p=p, q=q, draws=draws, is_low_better=is_low_better
+        score, null_scores, 40.0, name=name, p=p, q=q, draws=draws, sample=sample, is_low_better=is_low_better
     )
     return Picture.compose([*parts, *more], width=_WIDTH, height=height, title=heading, desc=desc)
 
@@ -110,6 +144,7 @@ def _null_parts(
     p: float | None,
     q: float | None,
     draws: int | None,
+    sample: NullSample | None,
     is_low_better: bool,
     width: float = _WIDTH,
 ) -> tuple[list[Markup], float, str]:
@@ -120,12 +155,17 @@ def _null_parts(
     figures = [f"score {_written(score)}"]
     figures += [f"{word} = {value:.3g}" for word, value in (("p", p), ("q", q)) if value is not None]
     if scores.size:
-        reached = int(np.count_nonzero(scores <= score if is_low_better else scores >= score))
-        count = scores.size if draws is None else draws
-        said = [f"null: {null or 'unnamed'}", f"{count:,} {'draw' if count == 1 else 'draws'}"]
-        if count != scores.size:
-            said.append(f"{scores.size:,} scores")
-        said.append(f"{reached:,} of {scores.size:,} null scores reach it")
+        said = [f"null: {null or 'unnamed'}"]
+        count = scores.size if draws is None and sample is None else draws
+        if count is not None:
+            said.append(f"{count:,} {'draw' if count == 1 else 'draws'}")
+        if sample is None:
+            if count != scores.size:
+                said.append(f"{scores.size:,} scores")
+            reached = int(np.count_nonzero(scores <= score if is_low_better else scores >= score))
+            said.append(f"{reached:,} of {scores.size:,} null scores reach it")
+        else:
+            said.append(f"{sample.reached:,} of {sample.count:,} null scores reach it")
     elif null or p is not None:
         said = [f"null: {null or 'unnamed'}"]
         if draws is not None:
@@ -139,8 +179,13 @@ def _null_parts(
     ]
     desc = f"{', '.join(figures)}; {'; '.join(said)}."
     y = top + 44
+    note = sample.left_out(scores.size) if sample is not None and scores.size else ""
+    if note:
+        parts.append(text(note, _MARGIN, top + 46, 11, fill=GREY))
+        desc, y = f"{desc} {note}", y + 15
     if scores.size:
-        parts += _histogram(score, scores, y + 20, width)
+        observed, statistic = (score, "score") if sample is None else (sample.observed, sample.statistic)
+        parts += _histogram(observed, scores, y + 20, width, clean(statistic))
         y += _PLOT + 66
     return parts, y, desc
 
@@ -157,7 +202,7 @@ def _bins(score: float, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.linspace(low, high, min(40, max(8, count)) + 1)
 
 
-def _histogram(score: float, scores: NDArray[np.float64], y: float, width: float) -> list[Markup]:
+def _histogram(score: float, scores: NDArray[np.float64], y: float, width: float, statistic: str) -> list[Markup]:
     edges = _bins(score, scores)
     counts, _ = np.histogram(scores, edges)
     low, high = min(float(edges[0]), score), max(float(edges[-1]), score)
@@ -222,7 +267,7 @@ def _histogram(score: float, scores: NDArray[np.float64], y: float, width: float
             font_weight="600",
             text_anchor=side,
         ),
-        text("score", (left + right) / 2, floor + 32, 10, fill=GREY, text_anchor="middle"),
+        text(shorten(statistic, right - left, 10), (left + right) / 2, floor + 32, 10, fill=GREY, text_anchor="middle"),
     ]
     return parts
 
@@ -243,6 +288,7 @@ def draw_match(
     p: float | None = None,
     q: float | None = None,
     draws: int | None = None,
+    sample: NullSample | None = None,
     is_low_better: bool = False,
     title: str = "",
     scale: float | None = None,
@@ -256,7 +302,7 @@ def draw_match(
         The units and edges of the match.
     roles
         Uid to the role (or roles) that it has, any text.
-    score, null_scores, p, q, draws, is_low_better
+    score, null_scores, p, q, draws, sample, is_low_better
         As for `draw_null`.
     null_name
         Of the null; "" where there is none.
@@ -291,6 +337,7 @@ def draw_match(
         p=p,
         q=q,
         draws=draws,
+        sample=sample,
         is_low_better=is_low_better,
         width=min(width, _WIDTH),
     )

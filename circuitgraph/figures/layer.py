@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.bundle.ranked_edges import rank_edges
+from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.draw import Picture
 from circuitgraph.draw.layer import LayerTile, draw_layer

@@ -8,9 +8,8 @@ from typing import Any
 from circuitgraph.bundle import Bundle
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.draw import Picture
-from circuitgraph.draw.match import draw_match
+from circuitgraph.draw.match import NullSample, draw_match
 from circuitgraph.figures.labels import names_of
-from circuitgraph.graph import CircuitGraph
 from queries.base import Match
 from queries.circuits import circuit_from_saved
 from queries.null_scores import Chance
@@ -62,10 +61,12 @@ def motif_figure(
     labels = names_of(catalogue, [unit.uid for unit in record.units])
     graph = record.graph(bundle, labels={unit.uid: labels.get(unit.uid, "") for unit in record.units})
     return draw_match(
-        _with_labels(graph),
+        graph,
         roles={unit.uid: unit.role for unit in record.units},
         score=float(said["score"]),
         null_scores=None if chance is None else chance.scores.values,
+        sample=None if chance is None else _sample(chance),
+        draws=(result or {}).get("draws"),
         null_name=str(said.get("null") or ""),
         p=said.get("p"),
         q=said.get("q"),
@@ -75,5 +76,6 @@ def motif_figure(
     )
 
 
-def _with_labels(graph: CircuitGraph) -> CircuitGraph:
-    return graph
+def _sample(chance: Chance) -> NullSample:
+    scores = chance.scores
+    return NullSample(chance.observed, scores.statistic, scores.count, chance.reached, scores.unlisted)
