@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from circuitgraph.web.page import Action, Route
-from circuitgraph.web.views import circuits, drafts, families, layers, networks, start, units
+from circuitgraph.web.views import (
+    circuits,
+    claims,
+    curating,
+    cypher,
+    drafts,
+    families,
+    features,
+    layers,
+    networks,
+    start,
+    units,
+)
 
 __all__ = ["ACTIONS", "ROUTES"]
 
-_MODULES = (start, networks, layers, units, families, drafts, circuits)
+_MODULES = (start, search, networks, layers, units, families, drafts, circuits, features, claims, curating, cypher)
 
 ROUTES: tuple[Route, ...] = tuple(route for module in _MODULES for route in module.ROUTES)
 ACTIONS: tuple[Action, ...] = tuple(action for module in _MODULES for action in getattr(module, "ACTIONS", ()))
