@@ -28,6 +28,9 @@ _BY_ID = 40
 _SHORTEST_PART = 2
 _ID = re.compile(r"(?:(?P<network>[^/\s]+)/)?(?P<layer>[^/:@!\s]+)(?:(?P<mark>[:@!])(?P<rest>\S*))?")
 _HASH = re.compile(r"(?:claim:)?[0-9a-f]{8,64}")
+_SUBJECTS = """
+SELECT DISTINCT subject FROM claims WHERE subject >= ? AND subject < ? ORDER BY LENGTH(subject), subject LIMIT ?
+"""
 _indexes: WeakKeyDictionary[Explorer, SearchIndex] = WeakKeyDictionary()
 _lock = threading.Lock()
 
@@ -191,11 +194,7 @@ def _in_catalogue(
                 yield Hit(f"{own}/{name}", "layer", name, f"of {own}, known from claims")
                 continue
             begun = f"{own}/{name}{mark}{rest}"
-            rows = catalogue.index.rows(
-                "SELECT DISTINCT subject FROM claims WHERE subject >= ? AND subject < ? ORDER BY LENGTH(subject), "
-                f"subject LIMIT {_BY_ID}",
-                (begun, f"{begun}\U0010ffff"),
-            )
+            rows = catalogue.index.rows(_SUBJECTS, (begun, f"{begun}\U0010ffff", _BY_ID))
             for (uid,) in rows:
                 with suppress(CircuitGraphError):
                     kind = kind_of(uid)

@@ -13,6 +13,7 @@ from circuitgraph.web.views import (
     features,
     layers,
     networks,
+    search,
     start,
     units,
 )
