@@ -26,7 +26,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from circuitgraph.errors import ClaimError, IdError
-from circuitgraph.ids import kind_of
+from circuitgraph.ids import UidKind, kind_of
 
 __all__ = [
     "ARGUMENTS",
@@ -41,6 +41,7 @@ __all__ = [
     "Record",
     "canonical_json",
     "check_date",
+    "kinds_taken",
     "plain_text",
     "read_claim",
 ]
@@ -84,9 +85,9 @@ _FIGURE_LIMIT = 200
 _INTEGER_LIMIT = 1 << 63
 
 # predicate -> (kinds of subject, kinds of object; none where it takes no object)
-_THINGS = frozenset({"network", "layer", "unit", "family", "feature", "circuit", "motif", "edge"})
-_DETECTORS = frozenset({"unit", "family", "circuit"})
-_RULES: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+_THINGS: frozenset[UidKind] = frozenset({"network", "layer", "unit", "family", "feature", "circuit", "motif", "edge"})
+_DETECTORS: frozenset[UidKind] = frozenset({"unit", "family", "circuit"})
+_RULES: Mapping[str, tuple[frozenset[UidKind], frozenset[UidKind]]] = {
     "detects": (_DETECTORS, frozenset({"feature"})),
     "responds_to": (_DETECTORS, frozenset({"feature"})),
     "member_of": (frozenset({"unit"}), frozenset({"family"})),
@@ -105,6 +106,17 @@ _ORCID = re.compile(r"\d{4}-\d{4}-\d{4}-\d{3}[\dX]")
 # categories Cc and Cs without tab and line's end
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def kinds_taken(predicate: str) -> tuple[frozenset[UidKind], frozenset[UidKind]]:
+    """Return of which kinds of things a predicate is said, and of which its object is; none where it takes no object.
+
+    Examples
+    --------
+    >>> [sorted(kinds) for kinds in kinds_taken("detects")]
+    [['circuit', 'family', 'unit'], ['feature']]
+    """
+    return _RULES[predicate]
 
 
 def canonical_json(value: Any) -> str:
@@ -386,5 +398,5 @@ def read_claim(line: str | bytes, *, where: str = "a claim") -> Claim:
     return claim
 
 
-def _or(kinds: frozenset[str]) -> str:
+def _or(kinds: frozenset[UidKind]) -> str:
     return " or ".join(sorted(kinds)) if kinds else "nothing"
