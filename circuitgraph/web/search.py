@@ -66,11 +66,11 @@ def search(explorer: Explorer, text: str, *, limit: int = 20, offset: int = 0) -
     if not wanted:
         return Found("", (), 0)
     first = list(_by_id(explorer, wanted))
-    known = {hit.uid for hit in first}
     head = first[offset : offset + limit]
-    own, count = _index(explorer).find(wanted, limit=limit - len(head) + len(known), offset=max(0, offset - len(first)))
-    # what was found by its id is not shown again
-    beside = [hit for hit in own if hit.uid not in known][: limit - len(head)]
+    # what was found by its id is not found again
+    beside, count = _index(explorer).find(
+        wanted, limit=limit - len(head), offset=max(0, offset - len(first)), without={hit.uid for hit in first}
+    )
     labels = names_of(explorer.catalogue, [hit.uid for hit in head if hit.kind == "unit"])
     named = [Hit(hit.uid, hit.kind, labels.get(hit.uid, hit.title), hit.note) for hit in head]
     return Found(wanted, (*named, *beside), count + len(first), offset)

@@ -11,7 +11,7 @@ import json
 import re
 import sqlite3
 import threading
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +38,7 @@ _NEW = """
 SELECT number, id, subject, predicate, object, negated, author_name, date, kind, file, offset, bytes FROM claims
 WHERE number > ? ORDER BY number
 """
+_CLAIMS = "FROM claims WHERE claims MATCH :asked AND uid NOT IN (SELECT value FROM json_each(:without))"
 _LABELS = ("detects", "responds_to", "member_of")
 _WORD = re.compile(r"\w+")
 _MOST_WORDS = 8
@@ -66,7 +67,7 @@ class SearchIndex:
         self._db = sqlite3.connect(":memory:", check_same_thread=False)
         self._begin()
 
-    def find(self, text: str, *, limit: int, offset: int = 0) -> tuple[list[Hit], int]:
+    def find(self, text: str, *, limit: int, offset: int = 0, without: Collection[str] = ()) -> tuple[list[Hit], int]:
         """Return some of the things, then claims, in which all words of a text begin words, and how many there are.
 
         What is called just so comes first, then what begins so, then by how rare the words are; claims come newest
@@ -77,14 +78,14 @@ class SearchIndex:
             self._refresh()
             if not asked:
                 return [], 0
-            ranked = self._things(asked, text)
-            (claims,) = self._db.execute("SELECT COUNT(*) FROM claims WHERE claims MATCH ?", (asked,)).fetchone()
+            ranked = [hit for hit in self._things(asked, text) if hit.uid not in without]
             found = ranked[offset : offset + limit]
+            values = {"asked": asked, "without": json.dumps(sorted(without))}
+            ((claims,),) = self._db.execute(f"SELECT COUNT(*) {_CLAIMS}", values)
             if len(found) < limit and claims:
-                sql = "SELECT uid, title, note FROM claims WHERE claims MATCH ? ORDER BY rowid DESC LIMIT ? OFFSET ?"
-                start = max(0, offset - len(ranked))
-                rows = self._db.execute(sql, (asked, limit - len(found), start))
-                found += [Hit(uid, "claim", title, note) for uid, title, note in rows]
+                values |= {"limit": limit - len(found), "offset": max(0, offset - len(ranked))}
+                sql = f"SELECT uid, title, note {_CLAIMS} ORDER BY rowid DESC LIMIT :limit OFFSET :offset"
+                found += [Hit(uid, "claim", title, note) for uid, title, note in self._db.execute(sql, values)]
             return found, len(ranked) + int(claims)
 
     def _things(self, asked: str, text: str) -> list[Hit]:
