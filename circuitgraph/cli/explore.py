@@ -72,7 +72,12 @@ def explore(
             opened = stack.enter_context(Store.open(settings=settings, progress=show_progress(quiet=quiet)))
         explorer = stack.enter_context(
             Explorer.open(
-                bundles, catalogue=settings.catalogue_folder, store=opened, author=speaker, is_public=is_public
+                bundles,
+                catalogue=settings.catalogue_folder,
+                store=opened,
+                author=speaker,
+                is_public=is_public,
+                searches=settings.data_dir / "searches",
             )
         )
         listening = stack.enter_context(listen(host, port))

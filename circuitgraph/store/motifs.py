@@ -20,7 +20,7 @@ from circuitgraph.store.schema import NODES
 if TYPE_CHECKING:
     from circuitgraph.store.neo4j import Store
 
-__all__ = ["bind_motifs", "count_motifs", "drop_motifs", "list_motifs", "save_motifs"]
+__all__ = ["bind_motifs", "count_motifs", "drop_motifs", "list_motifs", "page_motifs", "save_motifs"]
 
 _WAIT_S = 60
 _BIND = (
@@ -69,7 +69,7 @@ def save_motifs(
         uids = [row["uid"] for row in rows]
         transaction.run(f"CYPHER 5 MATCH (m:Motif) WHERE m.uid IN $uids {_BIND}", uids=uids).consume()
 
-    with one_at_a_time(store, act, wait_s=_WAIT_S), foreign_errors(act), store.session(write=True) as session:
+    with one_at_a_time(store, act, wait_s=_WAIT_S), foreign_errors(act, store), store.session(write=True) as session:
         session.execute_write(work)
         bind_to(store, "Motif", [row["uid"] for row in rows])
     return len(rows)
@@ -117,6 +117,38 @@ def list_motifs(store: Store, network: str | None = None) -> list[dict[str, Any]
     )
     names = NODES["Motif"].properties
     return [{name: dict(row["m"]).get(name) for name in names} for row in store.run(text, network=network)]
+
+
+def page_motifs(
+    store: Store,
+    network: str | None = None,
+    *,
+    motif: str | None = None,
+    uid: str | None = None,
+    skip: int = 0,
+    limit: int = 100,
+) -> tuple[list[dict[str, Any]], int]:
+    """Return some saved motifs, those of smallest q first, as `list_motifs` gives them, and how many there are.
+
+    Parameters
+    ----------
+    motif, uid
+        Only those of this motif; only that one.
+    skip, limit
+        Which of them; no others leave the store.
+    """
+    if store.is_new:
+        return [], 0
+    where = (
+        "MATCH (m:Motif) WHERE ($network IS NULL OR m.network = $network) "
+        "AND ($motif IS NULL OR m.motif = $motif) AND ($uid IS NULL OR m.uid = $uid) "
+    )
+    asked: dict[str, Any] = {"network": network, "motif": motif, "uid": uid}
+    count = store.run(f"CYPHER 5 {where}RETURN count(m) AS n", **asked)[0]["n"]
+    text = f"CYPHER 5 {where}RETURN m ORDER BY m.network, m.motif, m.q, m.uid SKIP $skip LIMIT $limit"
+    names = NODES["Motif"].properties
+    rows = store.run(text, **asked, skip=skip, limit=limit)
+    return [{name: dict(row["m"]).get(name) for name in names} for row in rows], int(count)
 
 
 def count_motifs(store: Store, network: str, *, bundle_sha256: str) -> tuple[int, int]:

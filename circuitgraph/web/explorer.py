@@ -17,6 +17,7 @@ from circuitgraph.ids import kind_of
 if TYPE_CHECKING:
     from circuitgraph.catalogue import Catalogue
     from circuitgraph.store import Store
+    from circuitgraph.web.searches import Searches
 
 __all__ = ["Explorer"]
 
@@ -35,7 +36,9 @@ class Explorer:
     author
         Who makes the claims that are made in the pages; None where the settings name nobody.
     is_public
-        Whether strangers look: then nothing can be written.
+        Whether strangers look: then nothing can be written, and no search is started.
+    searches
+        Folder in which results of searches are kept; none are shown or started if None.
 
     Raises
     ------
@@ -51,6 +54,7 @@ class Explorer:
         store: Store | None = None,
         author: Author | None = None,
         is_public: bool = False,
+        searches: Path | None = None,
     ) -> None:
         self._bundles: dict[str, Bundle] = {}
         for bundle in bundles:
@@ -64,6 +68,11 @@ class Explorer:
         self.store = store
         self.author = author
         self.is_public = is_public
+        self.searches: Searches | None = None
+        if searches is not None:
+            from circuitgraph.web.searches import Searches
+
+            self.searches = Searches(searches)
         # SQLite and what is read of a catalogue are for one thread at a time
         self._own = threading.local()
         self._opened: list[Catalogue] = []
@@ -78,6 +87,7 @@ class Explorer:
         store: Store | None = None,
         author: Author | None = None,
         is_public: bool = False,
+        searches: Path | None = None,
     ) -> Explorer:
         """Open the bundles at `paths`; the rest as the class takes it.
 
@@ -89,7 +99,7 @@ class Explorer:
             Two bundles hold the same network.
         """
         bundles = [Bundle.open(path) for path in paths]
-        return cls(bundles, catalogue=catalogue, store=store, author=author, is_public=is_public)
+        return cls(bundles, catalogue=catalogue, store=store, author=author, is_public=is_public, searches=searches)
 
     def __enter__(self) -> Self:
         return self
@@ -100,7 +110,9 @@ class Explorer:
         self.close()
 
     def close(self) -> None:
-        """Let go of bundles and of what was opened of the catalogue; the store is its owner's."""
+        """Let go of bundles and of what was opened of the catalogue, stop searches; the store is its owner's."""
+        if self.searches is not None:
+            self.searches.close()
         for bundle in self._bundles.values():
             bundle.close()
         with self._lock:
