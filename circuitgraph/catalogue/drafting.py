@@ -224,7 +224,7 @@ def _cut(
 ) -> tuple[list[CircuitUnit], list[CircuitEdge]]:
     """Return as many units and edges as may be shown, the strongest edges first; what has no edge comes last."""
     chosen = {first: None}
-    kept = []
+    kept: list[CircuitEdge] = []
     for edge in sorted(edges, key=lambda edge: (-edge.l1, edge.up, edge.down)):
         new = [uid for uid in (edge.up, edge.down) if uid not in chosen]
         if len(kept) < most_edges and len(chosen) + len(new) <= most_units:

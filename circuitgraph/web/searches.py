@@ -115,7 +115,7 @@ class Results:
         self._known: dict[Path, tuple[tuple[int, int], StoredResult | None]] = {}
         self._parsed: OrderedDict[tuple[Path, tuple[int, int]], dict[str, Any]] = OrderedDict()
 
-    def list(self, network: str = "", motif: str = "") -> list[StoredResult]:
+    def all(self, network: str = "", motif: str = "") -> list[StoredResult]:
         """Return the results, of one network and motif where they are given; what is none is left out."""
         with self._lock:
             found = [result for _, result in self._scan() if result is not None]
@@ -135,7 +135,7 @@ class Results:
     def find(self, match_id: str) -> list[tuple[StoredResult, dict[str, Any], dict[str, Any]]]:
         """Return the results that hold a match, newest first, each with its values and the match."""
         found = []
-        for result in self.list():
+        for result in self.all():
             if match_id in result.match_ids and (held := self.get(result.key)) is not None:
                 whole = held[1]
                 place = result.match_ids.index(match_id)
@@ -347,10 +347,8 @@ class Searches:
         too_long.start()
         try:
             with process, contextlib.suppress(BrokenPipeError):
-                assert process.stdin is not None and process.stdout is not None  # noqa: S101
-                process.stdin.write(json.dumps(wanted))
-                process.stdin.close()
-                for line in process.stdout:
+                _tell(process, wanted)
+                for line in process.stdout or ():
                     self._hear(job, line)
         finally:
             too_long.cancel()
@@ -384,3 +382,9 @@ class Searches:
             if job.state != "stopped":
                 job.state, job.error = state, error
             self._changed.notify_all()
+
+
+def _tell(process: subprocess.Popen[str], wanted: Mapping[str, Any]) -> None:
+    if process.stdin is not None:
+        process.stdin.write(json.dumps(wanted))
+        process.stdin.close()
