@@ -39,21 +39,26 @@ def start(java_home: str | None, bolt_port: int | None, quiet: bool) -> None:
 @server.command(epilog="Example: circuitgraph server stop")
 @quiet_option
 def stop(quiet: bool) -> None:
-    """Stop the server; its data stay."""
+    """Stop the server; its data stay. What a killed rebuild or restore left running beside it is ended too."""
+    from circuitgraph.store.rebuild import remove_strays
     from circuitgraph.store.server import ManagedServer
 
-    did_run = ManagedServer(read_settings().settings, show_progress(quiet=quiet)).stop()
+    managed = ManagedServer(read_settings().settings, show_progress(quiet=quiet))
+    did_run = managed.stop()
     click.echo("stopped." if did_run else "it did not run.")
+    for pid in remove_strays(managed):
+        say(f"ended process {pid} too, which a killed rebuild or restore had left beside it.")
 
 
 @server.command(epilog="Example: circuitgraph server status --json")
 @format_option
 def status(form: str) -> None:
     """Say whether the server runs, where, and what it takes."""
+    from circuitgraph.store.rebuild import strays_of
     from circuitgraph.store.server import ManagedServer
 
     managed = ManagedServer(read_settings().settings)
-    now = managed.status()
+    now, strays = managed.status(), strays_of(managed)
     row = {
         "running": now.is_running,
         "uri": now.uri,
@@ -64,10 +69,13 @@ def status(form: str) -> None:
         "disk MiB": now.disk_bytes // 2**20,
         "version": now.version,
         "home": str(now.home) if now.home else None,
+        "left beside": ", ".join(map(str, strays)) or None,
     }
     show_rows(list(row), [row], form, name="server")
     if not now.is_running:
         say("start it with: circuitgraph server start")
+    if strays:
+        say("a killed rebuild or restore left a process beside it; end it with: circuitgraph server stop")
 
 
 @server.command(epilog="Example: circuitgraph server password | clip")

@@ -85,7 +85,7 @@ def save_circuits(
     create_schema(store)
     new = 0
     unbound: list[UnboundCircuit] = []
-    with one_at_a_time(store, act, wait_s=_WAIT_S), foreign_errors(act), store.session(write=True) as session:
+    with one_at_a_time(store, act, wait_s=_WAIT_S), foreign_errors(act, store), store.session(write=True) as session:
         for start in range(0, len(rows), _ROWS_A_BATCH):
             part = rows[start : start + _ROWS_A_BATCH]
             new += session.execute_write(_write, part, act)

@@ -74,14 +74,14 @@ def bind_claims(store: Store, network: str) -> int:
     from circuitgraph.store.neo4j import foreign_errors
 
     families = sorted(row["uid"] for row in store.run(_FAMILIES_OF, network=network))
-    with foreign_errors("binding claims"), store.session(write=True) as session:
+    with foreign_errors("binding claims", store), store.session(write=True) as session:
         for start in range(0, len(families), _FAMILIES_A_BATCH):
             session.execute_write(merge_families, families[start : start + _FAMILIES_A_BATCH])
     for label in _LABELS[:4]:
         where = "{uid: $network}" if label == "Network" else "{network: $network}"
         rows = store.run(f"CYPHER 5 MATCH (n:{label} {where}) RETURN n.uid AS uid", network=network)
         bind_to(store, label, [row["uid"] for row in rows])
-    with foreign_errors("binding claims"), store.session(write=True) as session:
+    with foreign_errors("binding claims", store), store.session(write=True) as session:
         for start in range(0, len(families), _FAMILIES_A_BATCH):
             session.execute_write(derive_families, families[start : start + _FAMILIES_A_BATCH])
     text = (

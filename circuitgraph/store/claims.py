@@ -123,7 +123,7 @@ def write_claims(store: Store, rows: Sequence[ClaimRow], *, act: str = "adding c
     in_order = sorted({row.uid: row for row in rows}.values(), key=lambda row: row.uid)
     if not in_order:
         return []
-    with one_at_a_time(store, act, wait_s=_WAIT_S), foreign_errors(act), store.session(write=True) as session:
+    with one_at_a_time(store, act, wait_s=_WAIT_S), foreign_errors(act, store), store.session(write=True) as session:
         return session.execute_write(_write, in_order)
 
 

@@ -137,14 +137,24 @@ class Homes:
 
     def remove_abandoned(self) -> None:
         """Remove every home that is neither current, nor kept, nor in the hands of a process that lives."""
+        for home in self._abandoned():
+            self.end_admin(home)
+            shutil.rmtree(home.path, ignore_errors=True)
+
+    def strays(self) -> list[int]:
+        """Return the processes that go on in homes whose maker was killed."""
+        found = (self._worker(home.path / "admin.json") for home in self._abandoned())
+        return sorted(process.pid for process in found if process is not None)
+
+    def _abandoned(self) -> list[Home]:
         current = self.current()
-        if not (self.root / "homes").is_dir():
-            return
-        for path in (self.root / "homes").iterdir():
-            is_current = current is not None and path == current.path
-            if not (is_current or Home(path).is_kept or self._worker(path / "owner.json")):
-                self.end_admin(Home(path))
-                shutil.rmtree(path, ignore_errors=True)
+        try:
+            homes = [Home(path) for path in (self.root / "homes").iterdir()]
+        except FileNotFoundError:
+            return []
+        return [
+            home for home in homes if not (home == current or home.is_kept or self._worker(home.path / "owner.json"))
+        ]
 
     def end_admin(self, home: Home) -> None:
         """End an administration tool on `home` that goes on by itself, since the process that began it was killed."""

@@ -187,7 +187,7 @@ class Store:
         """Raise `StoreUnavailableError` or `StoreAuthError` if the database does not answer."""
         place = "the managed server" if self.server else self.settings.store
         user = self.server.user if self.server else self.settings.user
-        with foreign_errors(f"connecting to {place} as {user!r}"):
+        with foreign_errors(f"connecting to {place} as {user!r}", self):
             self.driver.verify_connectivity()
 
     def session(self, *, write: bool = False) -> neo4j.Session:
@@ -224,7 +224,7 @@ class Store:
     def _plan(self, cypher: str, parameters: Mapping[str, Any] | None) -> tuple[dict[str, Any], list[str]]:
         """Return the plan, and what the server did not recognise in the text."""
         check_text(cypher)
-        with foreign_errors("planning the query"), self.session() as session:
+        with foreign_errors("planning the query", self), self.session() as session:
             try:
                 summary = session.run(f"EXPLAIN {cypher}", dict(parameters or {})).consume()
             except ClientError as error:
@@ -290,7 +290,7 @@ class Store:
     ) -> tuple[list[str], list[dict[str, Any]], bool]:
         """Return columns, at most `limit` rows, and whether there were more."""
         rows: list[dict[str, Any]] = []
-        with foreign_errors("running the query"), self.session() as session:
+        with foreign_errors("running the query", self), self.session() as session:
             answer = session.run(neo4j.Query(cypher, timeout=timeout_s), dict(values))
             columns, is_cut = list(answer.keys()), False
             for record in answer:
@@ -314,7 +314,7 @@ class Store:
         def work(transaction: neo4j.ManagedTransaction) -> list[dict[str, Any]]:
             return [dict(record) for record in transaction.run(cypher, parameters)]
 
-        with foreign_errors("talking to the database"), self.session(write=write) as session:
+        with foreign_errors("talking to the database", self), self.session(write=write) as session:
             return session.execute_write(work) if write else session.execute_read(work)
 
     def _absent_units(self, cypher: str, values: Mapping[str, Any]) -> list[str]:
@@ -380,8 +380,8 @@ def _no_address(uri: str, why: str) -> StoreUnavailableError:
 
 
 @contextmanager
-def foreign_errors(act: str) -> Iterator[None]:
-    """Turn what the driver raises into our own errors."""
+def foreign_errors(act: str, store: Store) -> Iterator[None]:
+    """Turn what the driver raises into our own errors, with the next step for the kind of server it is."""
     try:
         yield
     except AuthError as error:
@@ -394,17 +394,17 @@ def foreign_errors(act: str) -> Iterator[None]:
         if refused is not None:
             raise refused from error
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StoreUnavailableError(
-            f"{act}: the database does not answer ({first}).",
-            hint="For the managed server: `circuitgraph server status`, `circuitgraph server start`.",
-        ) from error
+        hint = "See whether it runs: `circuitgraph server status`, `circuitgraph server start`."
+        if store.server is None:
+            hint = f"See whether the server at {store.settings.store} runs and can be reached; --store names another."
+        raise StoreUnavailableError(f"{act}: the database does not answer ({first}).", hint=hint) from error
     except Neo4jError as error:
-        raise _query_error(act, error) from error
+        raise _query_error(act, error, is_ours=store.server is not None) from error
     except DriverError as error:
         raise StoreUnavailableError(f"{act}: {error}.", hint="Check --store and the server's log.") from error
 
 
-def _query_error(act: str, error: Neo4jError) -> QueryError:
+def _query_error(act: str, error: Neo4jError, *, is_ours: bool) -> QueryError:
     code, text = error.code or "", (error.message or str(error)).strip()
     if "TransactionTimedOut" in code or "Terminated" in code:
         return QueryLimitError(
@@ -416,7 +416,8 @@ def _query_error(act: str, error: Neo4jError) -> QueryError:
     if "AccessMode" in code or "ReadOnly" in code:
         return QueryRefusedError(f"{act}: it was refused, since it would write.", hint="Only reading is allowed here.")
     if isinstance(error, DatabaseError):
-        return QueryError(f"{act}: the server failed: {text}", hint="`circuitgraph server status` names its log.")
+        hint = "`circuitgraph server status` names its log." if is_ours else "Its log says why; it is not our server."
+        return QueryError(f"{act}: the server failed: {text}", hint=hint)
     if "ParameterMissing" in code:
         return QueryError(f"{act}: {text}", hint="Give each with -p NAME=VALUE.")
     return QueryError(f"{act}: {text}", hint="Mend the statement; nothing was changed.")

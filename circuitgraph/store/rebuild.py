@@ -6,6 +6,8 @@ password, so that the home it fills can be moved. The live database serves meanw
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from circuitgraph.errors import LoadError, ServerError
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.store.bulk import bulk_room
-from circuitgraph.store.homes import Homes, write_private
+from circuitgraph.store.homes import Homes, is_same_process, process_mark, write_private
 from circuitgraph.store.load import check_room, import_projections
 from circuitgraph.store.neo4j import Store
 from circuitgraph.store.projection import Projection
@@ -32,9 +34,12 @@ __all__ = [
     "fill",
     "managed_server_of",
     "put_in_place",
+    "remove_strays",
     "strange_nodes",
+    "strays_of",
 ]
 
+_OWNER = "owner.json"
 _TABLES = "CYPHER 5 MATCH ()-[r:ATTRIBUTED]->() RETURN r.table AS name, count(r) AS n ORDER BY name"
 _STRANGE = "CYPHER 5 MATCH (n) WHERE none(l IN labels(n) WHERE l IN $ours) RETURN count(n) AS n"
 
@@ -80,6 +85,7 @@ def beside(server: ManagedServer, *, progress: Progress = SILENT) -> Iterator[St
         root = settings.data_dir / "server"
         root.mkdir(mode=0o700, parents=True)
         settings.data_dir.chmod(0o700)
+        write_private(settings.data_dir / _OWNER, json.dumps(process_mark(os.getpid())))
         write_private(root / "password", password)
         with Store(settings, server=ManagedServer(settings, progress)) as made:
             yield made
@@ -93,6 +99,41 @@ def _remove(settings: Settings) -> None:
         Homes(settings.data_dir / "server").remove_abandoned()
         ManagedServer(settings).destroy()
         shutil.rmtree(settings.data_dir, ignore_errors=True)
+
+
+def strays_of(server: ManagedServer) -> list[int]:
+    """Return the processes beside a managed server that outlived the rebuild or restore that began them."""
+    return sorted({*server.strays(), *_left_of_rebuild(_settings_beside(server.settings))})
+
+
+def remove_strays(server: ManagedServer) -> list[int]:
+    """End what outlived a killed rebuild or restore, and remove its database, which nothing leads to any more.
+
+    Returns
+    -------
+    Ids of the processes that were ended. What a process that lives works on stays.
+    """
+    ended = server.remove_strays()
+    settings = _settings_beside(server.settings)
+    if settings.data_dir.exists() and not _is_owned(settings):
+        ended += _left_of_rebuild(settings)
+        _remove(settings)
+    return sorted(set(ended))
+
+
+def _left_of_rebuild(settings: Settings) -> list[int]:
+    if not settings.data_dir.exists() or _is_owned(settings):
+        return []
+    made = ManagedServer(settings)
+    return [*made.strays(), *([] if made.pid is None else [made.pid])]
+
+
+def _is_owned(settings: Settings) -> bool:
+    try:
+        mark = json.loads((settings.data_dir / _OWNER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return is_same_process(mark) is not None
 
 
 def fill(

@@ -167,7 +167,7 @@ def write_releases(store: Store, rows: Sequence[Mapping[str, Any]]) -> int:
 def _in_one(store: Store, work: Callable[[neo4j.ManagedTransaction], int], act: str) -> int:
     from circuitgraph.store.neo4j import foreign_errors
 
-    with one_at_a_time(store, act, wait_s=_WAIT_S), foreign_errors(act), store.session(write=True) as session:
+    with one_at_a_time(store, act, wait_s=_WAIT_S), foreign_errors(act, store), store.session(write=True) as session:
         return session.execute_write(work)
 
 

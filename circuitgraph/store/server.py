@@ -170,6 +170,12 @@ class ManagedServer:
         return uri
 
     @property
+    def pid(self) -> int | None:
+        """The process of the server, also of one that does not answer yet; None if there is none."""
+        process = self._process()
+        return None if process is None else process.pid
+
+    @property
     def home(self) -> Home | None:
         """The live home; None before the first start."""
         return self._homes.current()
@@ -258,6 +264,17 @@ class ManagedServer:
             finally:
                 if did_run:
                     self.start()
+
+    def strays(self) -> list[int]:
+        """Return the processes that go on beside the live database, though the one that began them was killed."""
+        return self._homes.strays()
+
+    def remove_strays(self) -> list[int]:
+        """End them and remove what they worked on; return their ids."""
+        with self._alone("removing what was left"):
+            found = self._homes.strays()
+            self._homes.remove_abandoned()
+            return found
 
     def new_home(self) -> Home:
         """Make a home for a new database beside the live one, which stays in use.

@@ -176,6 +176,7 @@ def test_an_address_without_a_database_is_said_plainly(address: str, server_sett
     with pytest.raises(StoreUnavailableError, match=f"{port}|{uri}") as caught:
         Store.open(uri, password="x", settings=server_settings)
     assert caught.value.hint
+    assert "circuitgraph server" not in caught.value.hint
 
 
 def test_a_server_that_is_killed_between_queries_is_missed_and_found_again(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from circuitgraph.bundle import Bundle
@@ -25,10 +28,11 @@ from circuitgraph.store.append import remove_network
 from circuitgraph.store.claims import drop_catalogue
 from circuitgraph.store.load import check_room
 from circuitgraph.store.motifs import save_motifs
+from circuitgraph.store.rebuild import remove_strays, strays_of
 from circuitgraph.testing.bundles import write_synthetic_bundle
 from circuitgraph.testing.catalogue import made_circuit, made_claims, made_families, made_features
 from tests.store.graph_truth import ask, bundle_totals, graph_of, totals
-from tests.store.test_interrupt import kill
+from tests.store.test_interrupt import exported, kill
 
 KILLS = 20
 SEEDS = range(KILLS)
@@ -191,7 +195,7 @@ def whole_s(start: Start, store: Store, tmp_path_factory: pytest.TempPathFactory
 
 def assert_whole(store: Store, folder: Catalogue) -> None:
     store.close()
-    assert [str(each) for each in check_store(store, catalogue=folder).differences] == []
+    assert [str(each) for each in check_store(store, catalogue=folder, deep=True).differences] == []
 
 
 @pytest.mark.slow
@@ -205,7 +209,7 @@ def test_a_rebuild_killed_at_a_random_moment_leaves_one_of_the_two_and_the_same_
 ) -> None:
     fill(folder)
     sync(folder, store)
-    said = sorted(path.read_bytes() for path in folder.folder.rglob("*.json*"))
+    said = exported(folder, store)
     store.close()
     after_s = np.random.default_rng(seed).uniform(0, whole_s)
     with start(folder.folder) as process:
@@ -217,10 +221,37 @@ def test_a_rebuild_killed_at_a_random_moment_leaves_one_of_the_two_and_the_same_
         assert process.returncode in (0, -signal.SIGKILL)
     print(f"killed {after_s:.1f} s of {whole_s:.1f} s into a rebuild: exit code {process.returncode}")
     assert_whole(store, folder)
+    assert exported(folder, store) == said
     with start(folder.folder) as process:
         _, err = process.communicate(timeout=500)
         assert process.returncode == 0, err
     assert_whole(store, folder)
     assert len(homes(store)) == 1
     assert not (store.settings.data_dir / "server" / "beside").exists()
-    assert sorted(path.read_bytes() for path in folder.folder.rglob("*.json*")) == said
+    assert exported(folder, store) == said
+
+
+@pytest.mark.slow
+def test_a_server_that_a_killed_rebuild_left_beside_is_seen_and_ended(
+    store: Store, folder: Catalogue, start: Start
+) -> None:
+    fill(folder)
+    sync(folder, store)
+    graph = graph_of(store, "con")
+    assert store.server is not None
+    state = store.settings.data_dir / "server" / "beside" / "server" / "server.json"
+    with start(folder.folder) as process:
+        while not state.exists() and process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+        # what a process that lives works on stays
+        assert (strays_of(store.server), remove_strays(store.server)) == ([], [])
+        left = int(json.loads(state.read_text())["pid"])
+        kill(process.pid)
+        process.communicate(timeout=500)
+    assert strays_of(store.server) == [left]
+    assert remove_strays(store.server) == [left]
+    assert not psutil.pid_exists(left) or psutil.Process(left).status() == psutil.STATUS_ZOMBIE
+    assert strays_of(store.server) == []
+    assert not (store.settings.data_dir / "server" / "beside").exists()
+    assert graph_of(store, "con") == graph
