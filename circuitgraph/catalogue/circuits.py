@@ -340,7 +340,10 @@ def get_circuit(catalogue: BaseCatalogue | None, name: str) -> CircuitRecord:
         except OSError as error:
             raise MissingFileError(f"reading circuit {name}: {error.strerror}.") from error
     if catalogue is None:
-        raise CatalogueError(f"looking for circuit {name[:80]!r}: no catalogue is open.")
+        raise CatalogueError(
+            f"looking for circuit {name[:80]!r}: no catalogue is open.",
+            hint="Name its folder with --catalogue, or give the circuit's JSON file.",
+        )
     wanted = name if name.startswith("circuit:") else f"circuit:{name}"
     every = list_circuits(catalogue, with_superseded=True)
     old = {digest for record in every for digest in record.supersedes}

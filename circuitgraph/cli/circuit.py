@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from circuitgraph.catalogue.circuits import CircuitRecord, get_circuit
+from circuitgraph.catalogue.circuits import get_circuit
 from circuitgraph.catalogue.circuits import list_circuits as circuits_of
 from circuitgraph.catalogue.local import Catalogue
 from circuitgraph.cli.catalogue.opening import open_catalogue
 from circuitgraph.cli.circuit_around import around
 from circuitgraph.cli.circuit_new import add, new
-from circuitgraph.cli.options import catalogue_option, format_option, quiet_option
+from circuitgraph.cli.options import catalogue_option, format_option
 from circuitgraph.cli.output import say, show_tables
 from circuitgraph.errors import CatalogueError, MissingFileError
 
@@ -32,7 +32,7 @@ _BUNDLES = click.option(
 
 @click.group()
 def circuit() -> None:
-    """Circuits as records: make, show, draw, cite them, and check them against the weights they were seen in.
+    """Circuits as records: make, show, cite them, and check them against the weights they were seen in.
 
     ID is a circuit's uid, its slug where only one current circuit has it, or the path of its JSON file.
     """
@@ -72,47 +72,6 @@ def show(name: str, table_name: str | None, catalogue: str | None, form: str) ->
         tables = describe_circuit(opened, record)
     shown = [table for table in tables if table_name in (None, table.name)]
     show_tables(shown, form, name="circuit", about={"uid": record.uid, "title": record.title})
-
-
-@circuit.command(epilog="Example: circuitgraph circuit draw car --bundle handwritten.circuit -o car.svg")
-@click.argument("name", metavar="ID")
-@_BUNDLES
-@click.option("-o", "--out", required=True, type=click.Path(path_type=Path), help="The SVG file to write.")
-@click.option("--anyway", is_flag=True, help="Draw what there is even where the weights have changed; it is said.")
-@click.option("--names", is_flag=True, help="Call units by what current claims say that they detect.")
-@click.option("--scale", type=float, help="The magnitude that has the full colour; the largest one if not given.")
-@click.option("--max-edges", type=click.IntRange(1), default=60, show_default=True, help="Most edges to draw, by l1.")
-@catalogue_option
-@quiet_option
-def draw(
-    name: str,
-    bundles: tuple[Path, ...],
-    out: Path,
-    anyway: bool,
-    names: bool,
-    scale: float | None,
-    max_edges: int,
-    catalogue: str | None,
-    quiet: bool,
-) -> None:
-    """Draw a circuit as SVG, with the kernels of its bundle; draw_record in Python."""
-    from circuitgraph.bundle import Bundle
-    from circuitgraph.bundle.approximations import notes_between
-    from circuitgraph.catalogue.circuit_check import draw_record
-
-    with ExitStack() as stack:
-        kept = _catalogue_for(stack, name, catalogue)
-        record = get_circuit(kept, name)
-        labels = _detected(kept, record) if names and kept is not None else {}
-        opened = [stack.enter_context(Bundle.open(path)) for path in bundles]
-        picture = draw_record(record, opened, labels=labels, anyway=anyway, scale=scale, max_edges=max_edges)
-        ends = [(edge.up, edge.down) for edge in record.edges]
-        notes = [note for bundle in opened for note in notes_between(bundle, ends)]
-    picture.save(out)
-    if not quiet:
-        say(f"{out}: {len(record.units)} units, {min(max_edges, len(record.edges))} of {len(record.edges)} edges.")
-        for note in notes:
-            say(note)
 
 
 @circuit.command(epilog="Example: circuitgraph circuit cite car --style text")
@@ -175,16 +134,8 @@ def check(
             say(f"... and {len(lines) - _SHOWN} more; --json tells them all.")
         raise CatalogueError(
             f"checking circuits: {len(wrong)} of {len(checks)} are not as recorded; {wrong[0].statement}.",
-            hint="`circuitgraph circuit draw ID --anyway` draws what there is; a new one can take its place.",
+            hint="`circuitgraph draw circuit ID --anyway` draws what there is; a new one can take its place.",
         )
-
-
-def _detected(catalogue: Catalogue, record: CircuitRecord) -> dict[str, str]:
-    from circuitgraph.catalogue.neighbours import labels_of
-    from circuitgraph.catalogue.wording import Words
-
-    found = labels_of(catalogue, [unit.uid for unit in record.units], Words(catalogue.vocabulary()))
-    return {uid: ", ".join(labels.detects) for uid, labels in found.items() if labels.detects}
 
 
 def _catalogue_for(stack: ExitStack, name: str, folder: str | None) -> Catalogue | None:

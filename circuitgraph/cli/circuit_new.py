@@ -165,7 +165,7 @@ def new(
         if opened is not None:
             _write(opened, [record], form)
     if not quiet:
-        say(f"next: circuitgraph circuit draw {record.uid} --bundle {bundles[0]} -o {record.slug}.svg")
+        say(f"next: circuitgraph draw circuit {record.uid} --bundle {bundles[0]} -o {record.slug}.svg")
 
 
 @click.command(epilog="Example: circuitgraph circuit add 'car@1f0c2a9b.json'")

@@ -29,6 +29,7 @@ _COMMANDS = {
     "config": ("circuitgraph.cli.config", "config"),
     "demo": ("circuitgraph.cli.demo", "demo"),
     "direction": ("circuitgraph.cli.direction", "direction"),
+    "draw": ("circuitgraph.cli.draw", "draw"),
     "explore": ("circuitgraph.cli.explore", "explore"),
     "import": ("circuitgraph.cli.importing", "import_"),
     "inspect": ("circuitgraph.cli.bundle", "inspect"),

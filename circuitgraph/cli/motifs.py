@@ -271,6 +271,8 @@ def _show_result(result: MotifResult[Match], bundle: Bundle, form: str, limit: i
         whole = result.to_dict()
         whole["match_count"] = len(result.matches)
         whole["matches"] = whole["matches"][:most]
+        needed = {match.chance.scores.id for match in shown if match.chance is not None}
+        whole["null_scores"] = {uid: said for uid, said in whole["null_scores"].items() if uid in needed}
         show_json(whole, name="motifs")
     elif form == "ndjson":
         show_rows([], [match.to_dict() for match in shown], form)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from circuitgraph.bundle import Bundle
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.catalogue.circuit_check import draw_record
-from circuitgraph.catalogue.circuits import CircuitRecord
+from circuitgraph.catalogue.circuits import CircuitRecord, get_circuit
 from circuitgraph.draw import Picture, draw_circuit
+from circuitgraph.errors import GraphError
+from circuitgraph.export import read_circuit
 from circuitgraph.figures.labels import names_of
 from circuitgraph.graph import CircuitGraph, CircuitUnit
 
-__all__ = ["circuit_figure"]
+__all__ = ["circuit_figure", "read_circuit_file"]
 
 
 def circuit_figure(
@@ -46,7 +50,7 @@ def circuit_figure(
         It has no unit.
     """
     if isinstance(circuit, CircuitRecord):
-        labels = names_of(catalogue, [unit.uid for unit in circuit.units])
+        labels = names_of(catalogue, [unit.uid for unit in circuit.units if not unit.label])
         return draw_record(circuit, bundles, labels=labels, anyway=anyway, scale=scale, max_edges=max_edges)
     labels = names_of(catalogue, [unit.uid for unit in circuit.units if not unit.label])
     units = [
@@ -55,6 +59,34 @@ def circuit_figure(
     ]
     named = CircuitGraph(circuit.layers, units, circuit.edges, attributes=circuit.attributes)
     return draw_circuit(named, title=title or _title(circuit), scale=scale, max_edges=max_edges)
+
+
+def read_circuit_file(catalogue: BaseCatalogue | None, name: str) -> CircuitRecord | CircuitGraph:
+    """Return what a circuit's name or file stands for.
+
+    Parameters
+    ----------
+    name
+        A circuit of the catalogue (`circuitgraph.catalogue.circuits.get_circuit`); the JSON file of one; or a file that
+        `circuitgraph.export.write_circuit` wrote.
+
+    Raises
+    ------
+    UnknownCircuitError, MissingFileError
+        There is no such circuit or file.
+    ClaimError, GraphError
+        The file holds no circuit, or one that was changed after it was made.
+    """
+    ending = Path(name).suffix
+    if ending in (".graphml", ".gexf"):
+        return read_circuit(name)
+    if ending == ".json":
+        try:
+            return read_circuit(name)
+        except GraphError as error:
+            if "it is no circuitgraph/" not in error.message:
+                raise
+    return get_circuit(catalogue, name)
 
 
 def _title(graph: CircuitGraph) -> str:

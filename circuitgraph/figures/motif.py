@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.draw import Picture
 from circuitgraph.draw.match import NullSample, draw_match
+from circuitgraph.errors import MotifError
 from circuitgraph.figures.labels import names_of
 from queries.base import Match
 from queries.circuits import circuit_from_saved
 from queries.null_scores import Chance
 
-__all__ = ["motif_figure"]
+if TYPE_CHECKING:
+    from circuitgraph.store import Store
+
+__all__ = ["motif_figure", "saved_matches"]
+
+
+_OF_THE_SEARCH = ("draws", "weights_sha256")
 
 
 def motif_figure(
@@ -52,12 +60,11 @@ def motif_figure(
         The match is of an array, whose units have no uids, binds no unit, or is of other weights.
     """
     said = match.to_dict() if isinstance(match, Match) else match
-    chance = match.chance if isinstance(match, Match) else Chance.read(said.get("chance"), result or {})
+    about = {**{name: said[name] for name in _OF_THE_SEARCH if name in said}, **(result or {})}
+    chance = match.chance if isinstance(match, Match) else Chance.read(said.get("chance"), about)
     name = str(said.get("motif") or "motif")
     # a record only for its edges: who made it and when is not drawn
-    record = circuit_from_saved(
-        said, bundle, title=title or name, author="-", date="1970-01-01", result=result, top=top
-    )
+    record = circuit_from_saved(said, bundle, title=title or name, author="-", date="1970-01-01", result=about, top=top)
     labels = names_of(catalogue, [unit.uid for unit in record.units])
     graph = record.graph(bundle, labels={unit.uid: labels.get(unit.uid, "") for unit in record.units})
     return draw_match(
@@ -66,7 +73,7 @@ def motif_figure(
         score=float(said["score"]),
         null_scores=None if chance is None else chance.scores.values,
         sample=None if chance is None else _sample(chance),
-        draws=(result or {}).get("draws"),
+        draws=about.get("draws"),
         null_name=str(said.get("null") or ""),
         p=said.get("p"),
         q=said.get("q"),
@@ -74,6 +81,32 @@ def motif_figure(
         scale=scale,
         max_edges=max_edges,
     )
+
+
+def saved_matches(store: Store, network: str) -> dict[str, Any]:
+    """Return the motifs of a network that were saved in a store as `read_saved_result` gives those of a file.
+
+    Raises
+    ------
+    MotifError
+        There is none.
+    """
+    from circuitgraph.store.motifs import list_motifs
+
+    rows = list_motifs(store, network)
+    if not rows:
+        raise MotifError(
+            f"drawing a motif of {network}: the store has none.",
+            hint="Save what a search finds (`circuitgraph motifs NAME BUNDLE --save`), or give a file with --from.",
+        )
+    return {"matches": [_saved(row) for row in rows]}
+
+
+def _saved(row: Mapping[str, Any]) -> dict[str, Any]:
+    details = json.loads(row["details"] or "{}")
+    bindings = zip(row["roles"] or (), row["positions"] or (), row["units"] or (), strict=True)
+    own = {name: row[name] for name in ("motif", "score", "p", "q", "null", "verdict", *_OF_THE_SEARCH)}
+    return {**details, **own, "id": row["uid"], "bindings": [list(binding) for binding in bindings]}
 
 
 def _sample(chance: Chance) -> NullSample:

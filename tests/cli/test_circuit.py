@@ -64,7 +64,7 @@ def test_new_from_units_writes_what_the_library_makes(circuit: Call, bundle: Bun
     (row,) = json.loads(out)["rows"]
     assert (row["circuit"], row["units"], row["edges"], row["is_new"]) == (expected.uid, 3, 2, True)
     assert CircuitRecord.read(Path(row["file"]).read_bytes(), where="the file") == expected
-    assert f"next: circuitgraph circuit draw {expected.uid}" in err
+    assert f"next: circuitgraph draw circuit {expected.uid}" in err
 
 
 def test_new_twice_is_one_file_and_a_dry_run_none(circuit: Call, bundle: Bundle, tmp_path: Path) -> None:
@@ -147,17 +147,18 @@ def test_draw_writes_the_picture_and_needs_no_catalogue_for_a_file(
 ) -> None:
     circuit("new", "--bundle", bundle.path, "--title", "<Car>", "--unit", "layer1:2=part", "--unit", "layer2:5")
     (record,) = kept(tmp_path)
-    code, out, _ = circuit("draw", "Car", "--bundle", bundle.path, "-o", "a.svg", "--names")
+    code, out, _ = circuit("circuit", "Car", "--bundle", bundle.path, "-o", "a.svg", group="draw")
     assert (code, out) == (1, "")
-    assert circuit("draw", "car", "--bundle", bundle.path, "-o", "a.svg", "--names")[0] == 0
+    assert circuit("circuit", "car", "--bundle", bundle.path, "-o", "a.svg", group="draw")[0] == 0
     path = tmp_path / "cat" / "circuits" / record.file_name
     moved = shutil.move(path, tmp_path / "mine.json")
     shutil.rmtree(tmp_path / "cat")
-    done = circuit("draw", moved, "--bundle", bundle.path, "-o", "b.svg", "-q", CATALOGUE="", DATA_DIR=str(tmp_path))
+    without = {"CATALOGUE": "", "DATA_DIR": str(tmp_path)}
+    done = circuit("circuit", moved, "--bundle", bundle.path, "-o", "b.svg", "-q", group="draw", **without)
     assert done == (0, "", "")
     assert (tmp_path / "b.svg").read_text() == (tmp_path / "a.svg").read_text()
     assert "&lt;Car&gt;" in (tmp_path / "b.svg").read_text()
-    assert circuit("draw", "car", "--bundle", bundle.path, "-o", "no/b.svg")[0] == 1
+    assert circuit("circuit", "car", "--bundle", bundle.path, "-o", "no/b.svg", group="draw")[0] == 1
 
 
 def test_check_leaves_with_1_and_the_first_differences(circuit: Call, bundle: Bundle, tmp_path: Path) -> None:
@@ -182,11 +183,11 @@ def test_check_leaves_with_1_and_the_first_differences(circuit: Call, bundle: Bu
     assert "... and 2 more" in err
     assert "checking circuits: 1 of 2 are not as recorded; circuit:wide@" in err
     assert circuit("check", "other", "--bundle", "changed.circuit")[0] == 0
-    code, _, err = circuit("draw", "wide", "--bundle", "changed.circuit", "-o", "a.svg")
+    code, _, err = circuit("circuit", "wide", "--bundle", "changed.circuit", "-o", "a.svg", group="draw")
     assert code == 1
     assert "5 of 12 edges unchanged, 7 changed" in err
     assert not (tmp_path / "a.svg").exists()
-    assert circuit("draw", "wide", "--bundle", "changed.circuit", "-o", "a.svg", "--anyway")[0] == 0
+    assert circuit("circuit", "wide", "--bundle", "changed.circuit", "-o", "a.svg", "--anyway", group="draw")[0] == 0
     assert "NOT AS RECORDED: of 12 edges 7 changed" in (tmp_path / "a.svg").read_text()
 
 
