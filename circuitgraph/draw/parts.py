@@ -13,8 +13,8 @@ from circuitgraph.errors import NonFiniteError, ShapeError
 
 __all__ = ["MOST_CELLS", "check_kernels", "dial", "footnotes", "most_lines"]
 
-MOST_CELLS = 40_000
-"""Of all kernels of one picture; about 6 MB of SVG."""
+MOST_CELLS = 20_000
+"""Of all kernels of one picture; about 3 MB of SVG."""
 _LARGEST_WINDOW = 128
 
 
