@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from weakref import WeakKeyDictionary
 
@@ -136,7 +137,7 @@ def _in_bundle(bundle: Bundle, called: str, mark: str, rest: str) -> Iterator[Hi
         else:
             for family in bundle.families:
                 if family.uid.startswith(f"{layer.uid}!{rest}"):
-                    yield Hit(family.uid, "family", family.name or family.uid, f"{len(family.members)} units")
+                    yield Hit(family.uid, "family", family.name or family.uid, family.uid)
 
 
 def _unit(uid: str) -> Hit:
@@ -186,9 +187,8 @@ def _in_catalogue(
             continue
         if not network and not mark and own.startswith(called):
             yield Hit(own, "network", own, "known from claims")
-        names: Sequence[str] = remembered(
-            explorer, ("layers", own, state), lambda own=own: [each for each in known_layers(catalogue, own) if each]
-        )
+        names: Sequence[str] = remembered(explorer, ("layers", own, state), partial(known_layers, catalogue, own))
+        names = [name for name in names if name]
         for name in _layers_called(called, names, {}, is_whole=bool(mark)):
             if not mark:
                 yield Hit(f"{own}/{name}", "layer", name, f"of {own}, known from claims")

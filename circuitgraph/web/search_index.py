@@ -80,7 +80,7 @@ class SearchIndex:
                 return [], 0
             ranked = [hit for hit in self._things(asked, text) if hit.uid not in without]
             found = ranked[offset : offset + limit]
-            values = {"asked": asked, "without": json.dumps(sorted(without))}
+            values: dict[str, str | int] = {"asked": asked, "without": json.dumps(sorted(without))}
             ((claims,),) = self._db.execute(f"SELECT COUNT(*) {_CLAIMS}", values)
             if len(found) < limit and claims:
                 values |= {"limit": limit - len(found), "offset": max(0, offset - len(ranked))}
@@ -209,7 +209,7 @@ class SearchIndex:
             yield info.title or info.network, f"{info.network} {info.architecture}", info.network, "network", ""
         if catalogue is not None:
             for uid, circuit in current_documents(catalogue.documents(CircuitRecord)).items():
-                yield circuit.title, circuit.description[:_MOST_TEXT], uid, "circuit", f"{len(circuit.units)} units"
+                yield circuit.title, circuit.description[:_MOST_TEXT], uid, "circuit", _units(len(circuit.units))
         seen = set[str]()
         for own in [*self._explorer.bundles.values(), None]:
             if own is None and catalogue is None:
@@ -219,7 +219,7 @@ class SearchIndex:
                     continue
                 seen.add(family.uid)
                 slug = family.uid.rpartition("!")[2]
-                note = f"{family.uid}, {len(family.members)} units"
+                note = f"{family.uid}, {_units(len(family.members))}"
                 yield family.name or slug, f"{slug} {family.description}"[:_MOST_TEXT], family.uid, "family", note
 
     def _put(self, what: str, things: Iterable[tuple[str, str, str, str, str]]) -> None:
@@ -233,6 +233,10 @@ class SearchIndex:
     def _add(self, thing: tuple[str, str, str, str, str]) -> int:
         done = self._db.execute("INSERT INTO things (title, words, uid, kind, note) VALUES (?, ?, ?, ?, ?)", thing)
         return int(done.lastrowid or 0)
+
+
+def _units(count: int) -> str:
+    return f"{count:,} {'unit' if count == 1 else 'units'}"
 
 
 def _asked(text: str) -> str:

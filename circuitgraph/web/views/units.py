@@ -32,7 +32,7 @@ __all__ = ["ROUTES", "view_edge", "view_unit"]
 
 _ROWS = 12
 _MOST_ROWS = 200
-_DRAWN = 6
+_DRAWN = 8
 _CLAIMS_SHOWN = 20
 _WHOLE_KERNEL = 400
 _ORDERS = (*RANKINGS, *(f"-{name}" for name in RANKINGS))
