@@ -17,7 +17,7 @@ from circuitgraph.catalogue.curating import (
 )
 from circuitgraph.catalogue.features import Feature
 from circuitgraph.catalogue.finding import resolve_subject
-from circuitgraph.errors import CatalogueError, CircuitGraphError
+from circuitgraph.errors import CatalogueError, CircuitGraphError, UnknownFeatureError
 from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.page import Action, Asked, Page, Route, Ways, address_of, with_query
 from circuitgraph.web.versions import versions_of
@@ -163,7 +163,12 @@ def _author(explorer: Explorer, asked: Asked) -> Author:
 
 
 def _fault(error: CircuitGraphError) -> dict[str, str]:
-    return {"message": error.message, "hint": error.hint or ""}
+    """Return what is wrong and what to do next in the form; hints of the library say what to type in a shell."""
+    hint = error.hint or ""
+    if isinstance(error, UnknownFeatureError):
+        close = hint.partition("?")[0] + "? " if hint.startswith("Did you mean") else ""
+        hint = f"{close}To add a new feature to the vocabulary, tick the box below it."
+    return {"message": error.message, "hint": "" if "--" in hint or "`" in hint else hint}
 
 
 ROUTES = (Route("/claims/new", view_new),)

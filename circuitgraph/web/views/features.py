@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from circuitgraph.catalogue.listing import FeatureUse, count_uses
 from circuitgraph.catalogue.page import show_subject
 from circuitgraph.errors import UnknownFeatureError
@@ -98,7 +101,8 @@ def view_feature(explorer: Explorer, asked: Asked) -> Page:
             "reference": entry.reference,
         }
     # the arguments come first, as on every page of a thing
-    tables = [table_values(table) for table in shown.tables()]
+    tables = [table_values(replace(table, notes=_unsaid(table.notes, shown.notes))) for table in shown.tables()]
+    said = [f"{entry.name}: {entry.definition}"] if entry is not None else []
     return Page(
         "feature",
         with_query(address_of(now), limit=limit if limit != _ROWS else None),
@@ -119,8 +123,13 @@ def view_feature(explorer: Explorer, asked: Asked) -> Page:
         ),
         citation=cite_thing(explorer, now),
         versions=versions_of(explorer),
-        notes=shown.notes,
+        notes=_unsaid(shown.notes, said),
     )
+
+
+def _unsaid(notes: Sequence[str], said: Sequence[str]) -> tuple[str, ...]:
+    """Return the notes that do not stand elsewhere on the page."""
+    return tuple(note for note in notes if note not in said)
 
 
 ROUTES = (Route("/features", view_features), Route("/feature/{slug}", view_feature))
