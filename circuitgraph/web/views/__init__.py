@@ -12,6 +12,7 @@ from circuitgraph.web.views import (
     families,
     features,
     layers,
+    motifs,
     networks,
     search,
     start,
@@ -20,7 +21,21 @@ from circuitgraph.web.views import (
 
 __all__ = ["ACTIONS", "ROUTES"]
 
-_MODULES = (start, search, networks, layers, units, families, drafts, circuits, features, claims, curating, cypher)
+_MODULES = (
+    start,
+    search,
+    networks,
+    layers,
+    units,
+    families,
+    drafts,
+    circuits,
+    features,
+    claims,
+    curating,
+    cypher,
+    motifs,
+)
 
 ROUTES: tuple[Route, ...] = tuple(route for module in _MODULES for route in module.ROUTES)
 ACTIONS: tuple[Action, ...] = tuple(action for module in _MODULES for action in getattr(module, "ACTIONS", ()))

@@ -1,0 +1,521 @@
+"""Pages of motifs: what can be searched in a network, what was found, and one match."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from circuitgraph.bundle import Bundle
+from circuitgraph.catalogue.drafting import MOST_EDGES
+from circuitgraph.draw import Picture
+from circuitgraph.errors import CircuitGraphError, MotifError, StoreUnavailableError
+from circuitgraph.figures import motif_figure
+from circuitgraph.figures.labels import names_of
+from circuitgraph.ids import check_network_name, kind_of
+from circuitgraph.web.asking import Paging, choice, whole_number
+from circuitgraph.web.citing import cite_weights
+from circuitgraph.web.explorer import Explorer
+from circuitgraph.web.memory import remembered
+from circuitgraph.web.page import Action, Asked, Page, Route, Ways, address_of, with_query
+from circuitgraph.web.searches import Searches, StoredResult
+from circuitgraph.web.versions import versions_of
+from circuitgraph.web.views.drafts import draft_address
+from circuitgraph.web.writing import bundle_name, cypher_text, python_text, shell_text
+from queries.circuits import circuit_from_saved
+from queries.registry import Motif, MotifOption, get_motif, list_motifs, motif_packages
+
+__all__ = ["ACTIONS", "ROUTES", "act_search", "view_match", "view_motifs"]
+
+_MATCHES_SHOWN = 50
+_RESULTS_SHOWN = 40
+_UNITS_SHOWN = 12
+_UNITS_DRAWN = 60
+_UNITS_LISTED = 300
+_MOST_WHY = 20
+_LONGEST_OPTION = 1_000
+_VERDICTS = ("found", "not significant", "undetermined", "cannot tell", "ranking")
+# a file is named on the machine that searches, which is not for a page to say
+_TYPED = ("text", "int", "float", "flag", "texts", "units")
+_IN_STORE = "store"
+
+
+def view_motifs(explorer: Explorer, asked: Asked) -> Page:
+    """Return the motifs of a network: ``motif`` chooses one, ``result`` one of its results, ``verdict`` its matches."""
+    network = check_network_name(asked.parts["network"])
+    bundle = explorer.bundle(network)
+    named = asked.query.get("motif", "")
+    motif = get_motif(named) if named else None
+    wanted = asked.query.get("result", "")
+    searches = explorer.searches
+    results = [] if searches is None else searches.results.all(network, named)
+    data: dict[str, Any] = {
+        "network": network,
+        "motifs": _listed(),
+        "jobs": [] if searches is None else [job.as_dict() for job in searches.jobs(network)],
+        "results": [
+            {**each.as_dict(), "address": _address(network, each.motif, each.key)} for each in results[:_RESULTS_SHOWN]
+        ],
+        "results_count": len(results),
+        "stored": _stored_count(explorer, network, named),
+        "can_search": asked.can_write and searches is not None,
+        "chosen": None if motif is None else _chosen(explorer, bundle, motif),
+        "job": None,
+        "result": None,
+    }
+    notes = []
+    if len(results) > _RESULTS_SHOWN:
+        notes.append(f"Showing {_RESULTS_SHOWN} of {len(results):,} results.")
+    held: tuple[StoredResult | None, dict[str, Any]] | None = None
+    if motif is not None:
+        job = searches.job(wanted) if searches is not None and wanted else None
+        if job is not None:
+            data["job"] = job.as_dict()
+        elif wanted == _IN_STORE:
+            held = None, _result_of_store(explorer, network, named, asked)
+        elif searches is not None:
+            own = [each for each in results if each.weights_sha256 == bundle.info.weights_sha256]
+            held = _held(searches, wanted, own, named)
+    if held is not None:
+        data["result"] = _shown(held, bundle, asked, network, named)
+    options = held[0].options if held is not None and held[0] is not None else {}
+    return Page(
+        "motifs",
+        with_query(
+            f"/motifs/{network}",
+            motif=named,
+            result=wanted,
+            verdict=data["result"]["verdict"] if data["result"] else "",
+            first=data["result"]["paging"]["first"] or None if data["result"] else None,
+        ),
+        f"Motifs in {network}" if motif is None else f"{named} in {network}",
+        data,
+        ways=_ways(bundle, named, options),
+        citation=cite_weights(explorer, network),
+        versions=versions_of(explorer, network),
+        notes=tuple(notes),
+    )
+
+
+def view_match(explorer: Explorer, asked: Asked) -> Page:
+    """Return one match: ``/motif/HASH``; ``result`` says of which search, where several found it."""
+    uid = f"motif:{asked.parts['name']}"
+    kind_of(uid)
+    known = [] if explorer.searches is None else explorer.searches.results.find(uid)
+    wanted = asked.query.get("result", "")
+    chosen = next((each for each in known if each[0].key == wanted), known[0] if known else None)
+    own: StoredResult | None = None
+    if chosen is not None and wanted != _IN_STORE:
+        own, result, match = chosen
+    else:
+        result, match = _match_of_store(explorer, uid)
+    network = result["network"] or _network_of(match)
+    bundle = explorer.bundles.get(network)
+    is_same = bundle is not None and result["weights_sha256"] in ("", bundle.info.weights_sha256)
+    rows, units = _units_of(explorer, match)
+    notes = list(match["notes"])
+    pictures: dict[str, Picture] = {}
+    edges: list[dict[str, Any]] = []
+    if bundle is None:
+        notes.append(f"No bundle of {network or 'its network'} is open here: its kernels cannot be shown.")
+    elif not is_same:
+        notes.append(f"It was found in other weights ({result['weights_sha256'][:12]}) than those that are open here.")
+    elif units and len(units) <= _UNITS_DRAWN:
+        pictures["motif"] = motif_figure(match, bundle, result=result, catalogue=explorer.catalogue)
+        edges = _edges_of(match, bundle, result)
+    else:
+        notes.append(f"It binds {len(units):,} units: up to {_UNITS_DRAWN} are drawn.")
+    if len(rows) < len(match["bindings"]):
+        notes.append(f"Showing {len(rows):,} of {len(match['bindings']):,} units.")
+    data = {
+        "uid": uid,
+        "motif": match["motif"],
+        "network": network,
+        "match": {name: value for name, value in match.items() if name not in ("bindings", "chance", "up", "down")},
+        "score": match["score"],
+        "figures": {name: match.get(name) for name in ("score", "effect", "p", "q", "null", "verdict")},
+        "shares": dict(match["shares"]),
+        "units": rows,
+        "unit_count": len(match["bindings"]),
+        "edges": edges[:MOST_EDGES],
+        "edge_count": len(edges),
+        "statement": result["statement"],
+        "nulls": [null for null in result["nulls"] if null["name"] == match["null"]] or result["nulls"],
+        "result": own.as_dict() if own is not None else None,
+        "from_store": own is None,
+        "others": [_address_of_match(uid, each.key) for each, _, _ in known if own is None or each.key != own.key],
+        "list": _address(network, match["motif"], own.key if own is not None else _IN_STORE),
+        "draft": draft_address(units=units) if is_same and 0 < len(units) <= _UNITS_DRAWN else None,
+        "can_search": asked.can_write and explorer.searches is not None and own is not None and own.is_ours,
+    }
+    return Page(
+        "motif",
+        with_query(address_of(uid), result=wanted),
+        f"{match['motif']} of {len(units)} units",
+        data,
+        ways=_ways_of_match(uid, match, bundle, own),
+        citation=cite_weights(explorer, network) if bundle is not None else "",
+        versions=versions_of(explorer, network),
+        pictures=pictures,
+        notes=tuple(notes),
+    )
+
+
+def act_search(explorer: Explorer, asked: Asked) -> str:
+    """Start a search, or stop one that was started (``stop=KEY``), and go to where it is shown."""
+    network = check_network_name(asked.parts["network"])
+    bundle = explorer.bundle(network)
+    if explorer.searches is None:
+        raise MotifError("searching: this explorer keeps no results.", hint="circuitgraph motifs NAME BUNDLE")
+    fields = asked.query
+    if fields.get("stop"):
+        explorer.searches.stop(fields["stop"])
+        return with_query(f"/motifs/{network}", motif=fields.get("motif", ""))
+    motif = get_motif(fields.get("motif", ""))
+    options = _options_typed(motif, fields)
+    why = [part.strip() for part in fields.get("why", "").split(",") if part.strip()]
+    if len(why) > _MOST_WHY:
+        raise MotifError(f"asking why not: {len(why)} units are named, at most {_MOST_WHY} are taken.")
+    units = [str(bundle.unit(name)) for name in why]
+    key = explorer.searches.start(bundle, motif.name, options, units)
+    return _address(network, motif.name, key)
+
+
+def _options_typed(motif: Motif, fields: Mapping[str, str]) -> dict[str, Any]:
+    """Return the options of a form that are not as usual.
+
+    Raises
+    ------
+    MotifError
+        One cannot be used; the message says which.
+    """
+    given: dict[str, Any] = {}
+    for option in motif.options:
+        text = fields.get(f"option.{option.name}", "").strip()
+        if option.kind not in _TYPED or not text:
+            if option.is_argument:
+                raise MotifError(f"searching {motif.name}: {option.name} is empty.", hint=f"Give {option.default!r}.")
+            continue
+        value = _typed(motif.name, option, text)
+        if option.is_argument or value != option.default:
+            given[option.name] = value
+    return given
+
+
+def _typed(motif: str, option: MotifOption, text: str) -> Any:
+    act = f"searching {motif}: {option.name}={text[:80]!r}"
+    if len(text) > _LONGEST_OPTION:
+        raise MotifError(f"{act}... has {len(text):,} characters, at most {_LONGEST_OPTION:,} are taken.")
+    if option.choices and text not in option.choices:
+        raise MotifError(f"{act} is not known.", hint=f"Give one of {', '.join(option.choices)}.")
+    if option.kind == "flag":
+        return text in ("1", "on", "true")
+    if option.kind in ("int", "float"):
+        try:
+            number = int(text) if option.kind == "int" else float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise MotifError(f"{act} is no {'whole ' if option.kind == 'int' else ''}number.")
+        return number
+    if option.kind == "text":
+        return text
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if option.kind == "units":
+        return [int(part) if part.isascii() and part.isdigit() and len(part) < 10 else part for part in parts]
+    return parts
+
+
+def _listed() -> list[dict[str, Any]]:
+    packages = motif_packages()
+    rows = []
+    for name in list_motifs():
+        try:
+            motif = get_motif(name)
+        except MotifError:
+            # its package cannot be imported; `circuitgraph motifs list` says so
+            continue
+        nulls = ", ".join(null.name for null in motif.nulls)
+        rows.append({"motif": name, "finds": motif.summary, "nulls": nulls, "package": packages[name]})
+    return rows
+
+
+def _chosen(explorer: Explorer, bundle: Bundle, motif: Motif) -> dict[str, Any]:
+    options = [option for option in motif.options if option.kind in _TYPED]
+    return {
+        "name": motif.name,
+        "finds": motif.summary,
+        "definition": motif.definition,
+        "nulls": [{"name": null.name, "keeps": null.keeps, "kills": null.kills} for null in motif.nulls],
+        "cost": remembered(explorer, ("cost", bundle.sha256, motif.name), lambda: _cost(bundle, motif)),
+        "options": [
+            {
+                "name": option.name,
+                "kind": option.kind,
+                "help": option.help,
+                "value": _as_typed(option.default),
+                "choices": list(option.choices),
+                "is_needed": option.is_argument,
+            }
+            for option in options
+        ],
+    }
+
+
+def _cost(bundle: Bundle, motif: Motif) -> str:
+    needed = {option.name: option.default for option in motif.options if option.is_argument}
+    try:
+        return motif.explain(bundle, **needed).cost
+    except CircuitGraphError as error:
+        return error.message
+
+
+def _as_typed(value: Any) -> str:
+    if value is None or value is False:
+        return ""
+    if value is True:
+        return "1"
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _held(
+    searches: Searches, wanted: str, own: Sequence[StoredResult], motif: str
+) -> tuple[StoredResult, dict[str, Any]] | None:
+    """Return the result that is asked for, else the newest of these weights."""
+    if wanted:
+        found = searches.results.get(wanted)
+        if found is None or found[0].motif != motif:
+            raise MotifError(
+                f"result {wanted[:40]!r} of {motif} is not kept here, and no search for it is on its way.",
+                hint="Search again.",
+            )
+        return found
+    plain = [each for each in own if not each.why]
+    return searches.results.get(plain[0].key) if plain else None
+
+
+def _shown(
+    held: tuple[StoredResult | None, dict[str, Any]], bundle: Bundle, asked: Asked, network: str, motif: str
+) -> dict[str, Any]:
+    stored, whole = held
+    key = stored.key if stored is not None else _IN_STORE
+    verdict = choice(asked, "verdict", _VERDICTS, "")
+    counts: dict[str, int] = {}
+    for match in whole["matches"]:
+        counts[match["verdict"]] = counts.get(match["verdict"], 0) + 1
+    matches = [match for match in whole["matches"] if verdict in ("", match["verdict"])]
+    beyond = whole.get("beyond", 0)
+    paging = Paging(whole_number(asked, "first", 0, most=10**7), len(matches) + beyond, _MATCHES_SHOWN)
+    # of the store only the rows of this page came
+    start = paging.first - whole.get("skipped", 0)
+    address = with_query(f"/motifs/{network}", motif=motif, result=key, verdict=verdict)
+    return {
+        "key": key,
+        "statement": whole["statement"],
+        "source": "the store" if stored is None else "a search in these pages" if stored.is_ours else "a file",
+        "options": {} if stored is None else dict(stored.options),
+        "is_same_weights": whole["weights_sha256"] in ("", bundle.info.weights_sha256),
+        "why_not": _why_not(whole),
+        "notes": list(whole["notes"]),
+        "nulls": list(whole["nulls"]),
+        "cypher": whole["cypher"],
+        "parameters": whole["parameters"],
+        "seconds": whole["seconds"],
+        "count": len(whole["matches"]) + beyond,
+        "verdict": verdict,
+        "verdicts": [
+            {
+                "verdict": name,
+                "count": counts[name],
+                "address": with_query(f"/motifs/{network}", motif=motif, result=key, verdict=name),
+            }
+            for name in _VERDICTS
+            if name in counts
+        ],
+        "all": with_query(f"/motifs/{network}", motif=motif, result=key),
+        "paging": paging.as_dict(address, "first"),
+        "matches": [_row(match, key) for match in matches[start : start + _MATCHES_SHOWN]],
+    }
+
+
+def _why_not(whole: Mapping[str, Any]) -> dict[str, Any] | None:
+    said = whole.get("why_not")
+    if not isinstance(said, Mapping) or not isinstance(said.get("units"), list):
+        return None
+    return {"units": [str(unit) for unit in said["units"]], "text": str(said.get("text", ""))}
+
+
+def _row(match: Mapping[str, Any], key: str) -> dict[str, Any]:
+    bindings = match["bindings"]
+    return {
+        "id": match["id"],
+        "address": _address_of_match(match["id"], key),
+        **{name: match.get(name) for name in ("score", "effect", "p", "q", "null", "verdict")},
+        "roles": [{"role": role, "unit": unit} for role, _, unit in bindings[:_UNITS_SHOWN]],
+        "unit_count": len(bindings),
+    }
+
+
+def _address(network: str, motif: str, key: str) -> str:
+    return with_query(f"/motifs/{network}", motif=motif, result=key)
+
+
+def _address_of_match(uid: str, key: str) -> str:
+    return with_query(address_of(uid), result=key)
+
+
+def _units_of(explorer: Explorer, match: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return a row for each unit in a role, and the uids of all."""
+    bindings = match["bindings"]
+    units = list(dict.fromkeys(unit for _, _, unit in bindings if isinstance(unit, str)))
+    names = names_of(explorer.catalogue, units[:_UNITS_LISTED])
+    rows = [
+        {"role": role, "position": position, "unit": unit, "detects": names.get(unit)}
+        for role, position, unit in bindings[:_UNITS_LISTED]
+    ]
+    return rows, units
+
+
+def _edges_of(match: Mapping[str, Any], bundle: Bundle, result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    # a record only for its edges: who made it and when is not shown
+    record = circuit_from_saved(match, bundle, title="edges", author="-", date="1970-01-01", result=result)
+    return [
+        {"up": edge.up, "down": edge.down, "sum": edge.sum, "l1": edge.l1, "share_in": edge.share_in}
+        for edge in record.edges
+    ]
+
+
+def _network_of(match: Mapping[str, Any]) -> str:
+    return next((unit.partition("/")[0] for _, _, unit in match["bindings"] if isinstance(unit, str)), "")
+
+
+def _stored_count(explorer: Explorer, network: str, motif: str) -> dict[str, Any] | None:
+    """Say how many matches the store holds; None without one."""
+    if explorer.store is None:
+        return None
+    from circuitgraph.store.motifs import page_motifs
+
+    try:
+        _, count = page_motifs(explorer.store, network, motif=motif or None, limit=0)
+    except StoreUnavailableError as error:
+        return {"count": 0, "error": error.message}
+    return {"count": count, "error": ""}
+
+
+def _result_of_store(explorer: Explorer, network: str, motif: str, asked: Asked) -> dict[str, Any]:
+    """Return the page of saved matches that is asked for, as a result."""
+    if explorer.store is None:
+        raise MotifError("there is no store here.", hint="Start the explorer with --store.")
+    from circuitgraph.store.motifs import page_motifs
+
+    first = whole_number(asked, "first", 0, most=10**7)
+    rows, count = page_motifs(explorer.store, network, motif=motif, skip=first, limit=_MATCHES_SHOWN)
+    whole = _as_result(rows, network, motif)
+    statements = {row["statement"] for row in rows}
+    said = f"{count:,} matches of {motif} in {network} are saved in the store"
+    whole["statement"] = f"{said}: {statements.pop()}" if len(statements) == 1 else f"{said}, of several searches."
+    return {**whole, "skipped": first, "beyond": count - len(rows)}
+
+
+def _match_of_store(explorer: Explorer, uid: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    if explorer.store is not None:
+        from circuitgraph.store.motifs import page_motifs
+
+        rows, _ = page_motifs(explorer.store, uid=uid, limit=1)
+        if rows:
+            whole = _as_result(rows, rows[0]["network"], rows[0]["motif"])
+            return whole, whole["matches"][0]
+    where = "the results of searches here" + (" or the store" if explorer.store is not None else "")
+    raise UnknownMotifError(f"{uid} is not in {where}.", hint="Search, or start the explorer with --store.")
+
+
+class UnknownMotifError(MotifError, LookupError):
+    """No match of that id is known."""
+
+
+def _as_result(rows: Sequence[Mapping[str, Any]], network: str, motif: str) -> dict[str, Any]:
+    """Return nodes of the store as the result of a search."""
+    matches = []
+    for row in rows:
+        details = json.loads(row["details"] or "{}")
+        bindings = zip(row["roles"] or (), row["positions"] or (), row["units"] or (), strict=True)
+        matches.append(
+            {
+                "shares": {},
+                **details,
+                "id": row["uid"],
+                **{name: row[name] for name in ("motif", "score", "effect", "p", "q", "verdict")},
+                "null": row["null"] or "",
+                "notes": list(row["notes"] or ()),
+                "bindings": [list(binding) for binding in bindings],
+            }
+        )
+    first: Mapping[str, Any] = rows[0] if rows else {}
+    return {
+        "motif": motif,
+        "network": network,
+        "weights_sha256": first.get("weights_sha256") or "",
+        "statement": first.get("statement") or "",
+        "nulls": [],
+        "notes": [],
+        "cypher": "",
+        "parameters": {},
+        "seconds": 0.0,
+        "matches": matches,
+    }
+
+
+def _ways(bundle: Bundle, motif: str, options: Mapping[str, Any]) -> Ways:
+    name = bundle_name(bundle)
+    if not motif:
+        return Ways(
+            f"MATCH (m:Motif {{network: {cypher_text(bundle.network)}}}) "
+            "RETURN m.motif, count(*) AS found ORDER BY m.motif",
+            "list_motifs()",
+            "circuitgraph motifs list",
+        )
+    cypher = (
+        f"MATCH (m:Motif {{network: {cypher_text(bundle.network)}, motif: {cypher_text(motif)}}}) "
+        "RETURN m.uid, m.score, m.p, m.q, m.null, m.verdict ORDER BY m.q, m.uid"
+    )
+    chosen = "".join(f", {key}={value!r}" for key, value in options.items())
+    python = f"get_motif({python_text(motif)}).find(Bundle.open({python_text(name)}){chosen})"
+    return Ways(cypher, python, " ".join(map(shell_text, _words(motif, name, options))))
+
+
+def _words(motif: str, bundle: str, options: Mapping[str, Any]) -> list[str]:
+    arguments = {option.name for option in get_motif(motif).options if option.is_argument}
+    words = ["circuitgraph", "motifs", motif, bundle, *(str(options[name]) for name in arguments if name in options)]
+    for name, value in options.items():
+        if name in arguments:
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words.append(",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
+    return words
+
+
+def _ways_of_match(uid: str, match: Mapping[str, Any], bundle: Bundle | None, own: StoredResult | None) -> Ways:
+    cypher = (
+        f"MATCH (m:Motif {{uid: {cypher_text(uid)}}})-[b:BINDS]->(u:Unit) "
+        "RETURN m.score, m.q, b.role, b.position, u.uid ORDER BY b.role, b.position"
+    )
+    if bundle is None or own is None or not own.is_ours:
+        return Ways(cypher)
+    name = bundle_name(bundle)
+    chosen = "".join(f", {key}={value!r}" for key, value in own.options.items())
+    found = f"get_motif({python_text(match['motif'])}).find(Bundle.open({python_text(name)}){chosen})"
+    words = [*_words(match["motif"], name, own.options), "--json"]
+    return Ways(
+        cypher,
+        f"[match for match in {found} if match.id == {python_text(uid)}][0]",
+        " ".join(map(shell_text, words)),
+    )
+
+
+ROUTES = (
+    Route("/motifs/{network}", view_motifs),
+    Route("/motif/{name}", view_match),
+)
+ACTIONS = (Action("/motifs/{network}", act_search),)
