@@ -102,6 +102,13 @@ class Family(_Record):
                 raise ValueError(f"{member.unit} is not of the layer of family {self.uid}")
         return self
 
+    def _repr_svg_(self) -> str | None:
+        """Draw the family for a notebook, in order of its angles; `circuitgraph.figures.family_figure` adds kernels."""
+        from circuitgraph.draw.family import RingMember, draw_family
+
+        ring = {member.unit: RingMember(member.unit, angle_deg=member.angle_deg) for member in self.members}
+        return draw_family(list(ring.values()), title=f"{self.name} ({self.uid})").svg if ring else None
+
 
 class RefusedPair(_Record):
     """Two layers whose kernels an import left out, and why; `hint` is what would admit them."""

@@ -12,7 +12,6 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from queries.null_scores import Chance
 
 if TYPE_CHECKING:
+    from circuitgraph.draw import Picture
     from circuitgraph.store import Store
 
 __all__ = ["Match", "MotifResult", "NullModel", "Table", "Unit", "Verdict"]
@@ -119,6 +119,38 @@ class Match:
             **{f"{name}_share": share for name, share in self.shares.items()},
         }
 
+    def picture(self) -> Picture:
+        """Draw the score beside those of random networks; `circuitgraph.figures.motif_figure` draws the units too."""
+        from circuitgraph.draw.match import NullSample, draw_null
+
+        kept = self.chance
+        sample = None
+        if kept is not None:
+            scores = kept.scores
+            sample = NullSample(kept.observed, scores.statistic, scores.count, kept.reached, scores.unlisted)
+        return draw_null(
+            self.score,
+            None if kept is None else kept.scores.values,
+            name=self.null,
+            p=self.p,
+            q=self.q,
+            sample=sample,
+            title=f"{self.motif}: {self.verdict}",
+        )
+
+    def _repr_svg_(self) -> str:
+        return self.picture().svg
+
+    def _repr_html_(self) -> str:
+        from circuitgraph.draw.table import html_table
+
+        bindings = self.bindings()
+        rows = [{"role": role, "unit": unit} for role, _, unit in bindings[:_SHOWN]]
+        table = html_table(
+            ("role", "unit"), rows, title=f"{self.motif}: {self.verdict}", notes=self.notes, count=len(bindings)
+        )
+        return f"<div>{table}{self._repr_svg_()}</div>"
+
     def _identity(self) -> dict[str, Any]:
         """What tells this match from another of the same network; matches with further fields add them."""
         return {"motif": self.motif, "units": dict(self.units)}
@@ -153,14 +185,9 @@ class Table(Sequence[dict[str, Any]]):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(name)}</th>" for name in self.columns)
-        body = "".join(
-            f"<tr>{''.join(f'<td>{escape(_cell(row.get(name)))}</td>' for name in self.columns)}</tr>"
-            for row in self.rows[: self.limit]
-        )
-        caption = f"<caption>{escape(self.title)}</caption>" if self.title else ""
-        left = "".join(f"<p>{escape(line)}</p>" for line in self._left_out())
-        return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{left}"
+        from circuitgraph.draw.table import html_table
+
+        return html_table(self.columns, self.rows, title=self.title, limit=self.limit)
 
     def _left_out(self) -> list[str]:
         more = len(self.rows) - self.limit

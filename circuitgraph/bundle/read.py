@@ -32,6 +32,7 @@ from circuitgraph.errors import (
     CircuitGraphError,
     IdError,
     MissingFileError,
+    ShapeError,
     UnknownLayerError,
     UnknownNetworkError,
     UnknownPairError,
@@ -43,6 +44,7 @@ from circuitgraph.records import Family, Fidelity, Form, Layer, NetworkInfo, Ref
 
 if TYPE_CHECKING:
     from circuitgraph.bundle.unit_view import Strength, UnitView
+    from circuitgraph.draw import Picture
 
 __all__ = ["Block", "BlockInfo", "Bundle", "check_channel"]
 
@@ -93,6 +95,35 @@ class Block:
     def anchor(self) -> tuple[float, float]:
         """The (row, col) of a kernel that sits on the downstream unit's own position."""
         return anchor_of(self.form, self.offset, (self.kernels.shape[2], self.kernels.shape[3]))
+
+    def picture(self, *, limit: int = 16, scale: float | None = None, title: str = "") -> Picture:
+        """Draw the first kernels as a grid, rows downstream; the picture says of how many units it shows how many.
+
+        Raises
+        ------
+        ShapeError
+            The kernels' window has more than 128 rows or columns, or `limit` or `scale` is not above 0.
+        """
+        from circuitgraph.draw.grid import draw_grid
+
+        names = [[f"{layer.name}:{channel}" for channel in range(layer.unit_count)] for layer in (self.down, self.up)]
+        return draw_grid(
+            # no other kernel is read
+            np.array(self.kernels[: max(1, limit), : max(1, limit)]),
+            down_names=names[0],
+            up_names=names[1],
+            title=title or f"{self.up.name} → {self.down.name}",
+            scale=scale,
+            anchor=self.anchor,
+            limit=limit,
+        )
+
+    def _repr_svg_(self) -> str | None:
+        try:
+            return self.picture().svg
+        except ShapeError:
+            # of a window as large as a whole map no grid is drawn
+            return None
 
     def __repr__(self) -> str:
         shape = "x".join(str(size) for size in self.kernels.shape)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pyarrow.compute as pc
 
-from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.bundle.ranked_edges import rank_edges
+from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.errors import BundleError
 from circuitgraph.graph import CircuitEdge, CircuitUnit
 from circuitgraph.ids import UnitId

@@ -30,6 +30,7 @@ _MOST_UNITS = 10_000
 _MOST_EDGES = 50_000
 _SLUG_LENGTH = 60
 _LISTED = 5
+_SHOWN = 20
 
 
 class IncludedUnit(Record):
@@ -251,6 +252,16 @@ class CircuitRecord(Document):
         called |= labels or {}
         units = [CircuitUnit(unit.uid, called[unit.uid], unit.order) for unit in self.units]
         return CircuitGraph(self.layers, units, edges)
+
+    def _repr_html_(self) -> str:
+        """Show the edges in a notebook: a record holds no kernels; what `graph` makes of it with a bundle draws itself."""
+        from circuitgraph.draw.table import html_table
+
+        names = ("up", "down", "sum", "l1", "share_in")
+        rows = [{name: getattr(edge, name) for name in names} for edge in self.edges[:_SHOWN]]
+        title = f"{self.title} ({self.uid}): {len(self.units):,} units, {len(self.edges):,} edges"
+        note = "graph(bundle) of it draws the circuit with its kernels."
+        return html_table(names, rows, title=title, notes=[note], limit=_SHOWN, count=len(self.edges))
 
     def row(self) -> dict[str, Any]:
         """Return what the `Circuit` node of a store says, for `circuitgraph.store.circuits.save_circuits`."""

@@ -120,6 +120,9 @@ class FamilyRecord(Document):
             reference=self.reference,
         )
 
+    def _repr_svg_(self) -> str | None:
+        return self.to_family()._repr_svg_()
+
     def claims(
         self,
         *,
