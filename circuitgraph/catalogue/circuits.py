@@ -254,7 +254,7 @@ class CircuitRecord(Document):
         return CircuitGraph(self.layers, units, edges)
 
     def _repr_html_(self) -> str:
-        """Show the edges in a notebook: a record holds no kernels; what `graph` makes of it with a bundle draws itself."""
+        """Show the edges in a notebook: a record holds no kernels; what `graph` makes of it draws itself."""
         from circuitgraph.draw.table import html_table
 
         names = ("up", "down", "sum", "l1", "share_in")
