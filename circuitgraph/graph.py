@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from circuitgraph.errors import GraphError, NonFiniteError, ShapeError, UnknownLayerError, UnknownUnitError
+from circuitgraph.errors import (
+    GraphError,
+    MissingExtraError,
+    NonFiniteError,
+    ShapeError,
+    UnknownLayerError,
+    UnknownUnitError,
+)
 from circuitgraph.ids import LayerId, UnitId
 
 if TYPE_CHECKING:
@@ -378,6 +385,15 @@ class CircuitGraph:
             for uid, data in graph.nodes(data=True)
         ]
         return cls(graph.graph["layers"], units, edges, attributes=_known(graph.graph, _OWN_GRAPH))
+
+    def _repr_svg_(self) -> str | None:
+        """Draw the circuit for a notebook, its 60 strongest edges; None where the extra ``draw`` is not installed."""
+        from circuitgraph.draw.circuit import draw_circuit
+
+        try:
+            return draw_circuit(self).svg if self.units else None
+        except MissingExtraError:
+            return None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CircuitGraph):

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuitgraph.draw.kernel import check_scale, kernel_cells, scale_bar
-from circuitgraph.draw.layout import spread
 from circuitgraph.draw.marks import shrink
+from circuitgraph.draw.ranks import spread
 from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, number, shorten, signed, tag, text
 from circuitgraph.errors import GraphError, NonFiniteError, ShapeError
 from circuitgraph.graph import as_kernel

@@ -110,8 +110,9 @@ def kernel_cells(
     return out
 
 
-def scale_bar(x: float, y: float, width: float, scale: float) -> list[Markup]:
-    """Draw the scale, 34 pixels high: from full blue over white to full red, with its numbers and words."""
+def scale_bar(x: float, y: float, width: float, scale: float, *, ends: tuple[str, str] | None = None) -> list[Markup]:
+    """Draw the scale, 34 pixels high: from full blue over white to full red, with its numbers (or `ends`) and words."""
+    low, high = ends or (signed(-scale, 3), signed(scale, 3))
     steps = 41
     step = width / steps
     bar = [
@@ -127,9 +128,9 @@ def scale_bar(x: float, y: float, width: float, scale: float) -> list[Markup]:
     ]
     frame = tag("rect", x=x, y=y, width=width, height=9, fill="none", stroke="#8c8c8c")
     words = [
-        text(signed(-scale, 3), x, y + 20, 10),
+        text(low, x, y + 20, 10),
         text("0", x + width / 2, y + 20, 10, text_anchor="middle"),
-        text(signed(scale, 3), x + width, y + 20, 10, text_anchor="end"),
+        text(high, x + width, y + 20, 10, text_anchor="end"),
         text("inhibits", x, y + 32, 10, fill=GREY),
         text("excites", x + width, y + 32, 10, fill=GREY, text_anchor="end"),
     ]
