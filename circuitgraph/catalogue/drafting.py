@@ -136,7 +136,7 @@ def circuit_of_record(record: CircuitRecord, *bundles: Bundle, most_edges: int =
         CircuitUnit(unit.uid, unit.label, unit.order, {"role": roles[unit.uid]} if roles[unit.uid] else {})
         for unit in graph.units
     ]
-    return CircuitGraph(graph.layers, units_with_roles, graph.edges)
+    return CircuitGraph(graph.layers, units_with_roles, graph.edges, attributes={"title": record.title})
 
 
 def refine_circuit(

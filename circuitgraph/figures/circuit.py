@@ -91,4 +91,7 @@ def read_circuit_file(catalogue: BaseCatalogue | None, name: str) -> CircuitReco
 
 def _title(graph: CircuitGraph) -> str:
     around = graph.attributes.get("around")
-    return f"Around {around['unit']}" if isinstance(around, dict) and around.get("unit") else ""
+    if isinstance(around, dict) and around.get("unit"):
+        return f"Around {around['unit']}"
+    said = graph.attributes.get("title")
+    return said if isinstance(said, str) else ""

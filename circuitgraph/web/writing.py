@@ -6,7 +6,14 @@ import shlex
 
 from circuitgraph.bundle import Bundle
 
-__all__ = ["bundle_name", "cypher_text", "python_text", "shell_text"]
+__all__ = ["OPEN_CATALOGUE", "bundle_name", "cypher_text", "python_text", "shell_text"]
+
+OPEN_CATALOGUE = (
+    "from circuitgraph.catalogue import Catalogue\n"
+    "from circuitgraph.settings import read_settings\n"
+    "catalogue = Catalogue.open(read_settings().settings.catalogue_folder)\n"
+)
+"""Python that opens the catalogue of the settings as ``catalogue``."""
 
 
 def bundle_name(bundle: Bundle) -> str:

@@ -20,7 +20,7 @@ from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.page import Asked, Download, Page, Route, Ways, address_of, with_query
 from circuitgraph.web.versions import versions_of
 from circuitgraph.web.views.drafts import draft_address
-from circuitgraph.web.writing import bundle_name, cypher_text, python_text, shell_text
+from circuitgraph.web.writing import OPEN_CATALOGUE, bundle_name, cypher_text, python_text, shell_text
 
 __all__ = ["ROUTES", "view_circuit", "view_circuits"]
 
@@ -57,7 +57,7 @@ def view_circuits(explorer: Explorer, asked: Asked) -> Page:
         data,
         ways=Ways(
             "MATCH (c:Circuit) RETURN c.uid, c.name, size(c.units) AS units, c.author, c.date ORDER BY c.uid",
-            "list_circuits(Catalogue.open(CATALOGUE))",
+            f"from circuitgraph.catalogue.circuits import list_circuits\n{OPEN_CATALOGUE}list_circuits(catalogue)",
             "circuitgraph circuit list",
         ),
         versions=versions_of(explorer),
@@ -156,16 +156,18 @@ def _ways(record: CircuitRecord, bundles: list[Bundle]) -> Ways:
         f"MATCH (:Circuit {{uid: {cypher_text(record.uid)}}})-[i:INCLUDES]->(u:Unit) "
         "RETURN u.uid, i.role, i.order ORDER BY u.uid"
     )
-    found = f"get_circuit(Catalogue.open(CATALOGUE), {python_text(record.uid)})"
+    found = f"get_circuit(catalogue, {python_text(record.uid)})"
+    begin = f"from circuitgraph.catalogue.circuits import get_circuit\n{OPEN_CATALOGUE}"
     if not bundles:
-        return Ways(cypher, found, f"circuitgraph circuit show {shell_text(record.uid)}")
+        return Ways(cypher, begin + found, f"circuitgraph circuit show {shell_text(record.uid)}")
     names = [bundle_name(bundle) for bundle in bundles]
     opened = ", ".join(f"Bundle.open({python_text(name)})" for name in names)
-    words = ["circuitgraph", "circuit", "draw", record.uid, "--names"]
+    words = ["circuitgraph", "draw", "circuit", record.uid]
     for name in names:
         words += ["--bundle", name]
     command = " ".join(map(shell_text, [*words, "-o", f"{record.slug}.svg"]))
-    return Ways(cypher, f"circuit_figure({found}, {opened})", command)
+    begin = f"from circuitgraph import Bundle\nfrom circuitgraph.figures import circuit_figure\n{begin}"
+    return Ways(cypher, f"{begin}circuit_figure({found}, {opened}, catalogue=catalogue)", command)
 
 
 ROUTES = (

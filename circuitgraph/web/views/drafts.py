@@ -21,7 +21,6 @@ from circuitgraph.catalogue.circuit_making import circuit_from_graph
 from circuitgraph.catalogue.circuits import CircuitRecord, get_circuit
 from circuitgraph.catalogue.drafting import Drafted, circuit_between, circuit_of_record, refine_circuit
 from circuitgraph.catalogue.subgraph import BundleSource, circuit_around
-from circuitgraph.draw import Picture
 from circuitgraph.errors import CatalogueError, CircuitGraphError, UnknownUnitError
 from circuitgraph.export import dump_circuit
 from circuitgraph.export.circuits import FORMATS, CircuitFormat
@@ -33,12 +32,12 @@ from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.memory import remembered
 from circuitgraph.web.page import Action, Asked, Download, Page, Route, Ways, address_of
 from circuitgraph.web.versions import versions_of
-from circuitgraph.web.writing import bundle_name, cypher_text, python_text, shell_text
+from circuitgraph.web.writing import OPEN_CATALOGUE, bundle_name, cypher_text, python_text, shell_text
 
 __all__ = ["ACTIONS", "ROUTES", "act_save", "draft_address", "view_around", "view_draft"]
 
 _MOST_HOPS, _MOST_TOP, _MOST_STEPS = 3, 16, 300
-_MOST_NAMED, _MOST_REMOVED = 60, 300
+_MOST_NAMED, _MOST_REMOVED = 60, 150
 _BY = ("l2", "l1", "share_in")
 _MEDIA: Mapping[CircuitFormat, str] = {
     "json": "application/json",
@@ -373,14 +372,10 @@ def _page(
         ways=_ways(explorer, state, graph),
         citation="\n\n".join(filter(None, (cite_weights(explorer, bundle.network) for bundle in bundles))),
         versions=versions_of(explorer, *(bundle.network for bundle in bundles)),
-        pictures={"circuit": _figure(explorer, graph, title if state.circuit else "")},
+        pictures={"circuit": circuit_figure(graph, *bundles, catalogue=catalogue)},
         notes=tuple(notes),
         files=_files(graph, title),
     )
-
-
-def _figure(explorer: Explorer, graph: CircuitGraph, title: str) -> Picture:
-    return circuit_figure(graph, *_bundles_of(explorer, graph), catalogue=explorer.catalogue, title=title)
 
 
 def _title(explorer: Explorer, state: _State) -> str:
@@ -461,15 +456,15 @@ def _ways(explorer: Explorer, state: _State, graph: CircuitGraph) -> Ways:
     elif state.units:
         python = f"circuit_between({source}, {list(state.units)!r}, {chosen})"
     else:
-        python = f"circuit_of_record(get_circuit(Catalogue.open(CATALOGUE), {python_text(state.circuit)}), {source})"
+        python = f"circuit_of_record(get_circuit(catalogue, {python_text(state.circuit)}), {source})"
     given = {"add": list(state.add), "remove": list(state.remove)}
     more = "".join(f", {key}={value!r}" for key, value in given.items() if value)
     sources = f"{{{python_text(networks[0])}: BundleSource({source})}}" if state.add else "{}"
-    python = f"refine_circuit({python}, {sources}{more}, {chosen}, min_sum={state.min_sum!r}).graph"
+    python = f"{_imports(state)}refine_circuit({python}, {sources}{more}, {chosen}, min_sum={state.min_sum!r}).graph"
     if state.around and not (state.add or state.remove or state.min_sum):
-        words = ["circuitgraph", "circuit", "around", state.around, "--bundle", name, "--hops", str(state.hops)]
-        words += ["--top", str(state.top), "--min-share", f"{state.min_share:g}", "--by", state.by]
-        return Ways(cypher, python, " ".join(map(shell_text, [*words, "-o", "circuit.json"])))
+        words = ["circuitgraph", "draw", "circuit", "--around", state.around, "--bundle", name]
+        words += ["--hops", str(state.hops), "--top", str(state.top), "--min-share", f"{state.min_share:.10g}"]
+        return Ways(cypher, python, " ".join(map(shell_text, [*words, "--by", state.by, "-o", "circuit.svg"])))
     roles = _roles(graph)
     words = ["circuitgraph", "circuit", "new", "--bundle", name, "--title", "My circuit"]
     for unit in graph.units:
@@ -477,6 +472,21 @@ def _ways(explorer: Explorer, state: _State, graph: CircuitGraph) -> Ways:
     for edge in graph.edges:
         words += ["--edge", edge.up, edge.down]
     return Ways(cypher, python, " ".join(map(shell_text, words)) if graph.edges else "")
+
+
+def _imports(state: _State) -> str:
+    """Return the lines of Python that must come first."""
+    begins = {"circuit_between"} if state.units else {"circuit_of_record"} if state.circuit else set()
+    lines = [
+        "from circuitgraph import Bundle",
+        f"from circuitgraph.catalogue.drafting import {', '.join(sorted({'refine_circuit', *begins}))}",
+    ]
+    taken = [*(["BundleSource"] if state.add else []), *(["circuit_around"] if state.around else [])]
+    if taken:
+        lines.append(f"from circuitgraph.catalogue.subgraph import {', '.join(taken)}")
+    if state.circuit:
+        lines += ["from circuitgraph.catalogue.circuits import get_circuit", OPEN_CATALOGUE.strip()]
+    return "\n".join([*lines, ""])
 
 
 ROUTES = (

@@ -59,7 +59,7 @@ def view_families(explorer: Explorer, asked: Asked) -> Page:
     python = ""
     if bundle is not None:
         opened = f"Bundle.open({python_text(bundle_name(bundle))})"
-        python = f"[(family.uid, len(family.members)) for family in {opened}.families]"
+        python = f"from circuitgraph import Bundle\n[(family.uid, len(family.members)) for family in {opened}.families]"
     ways = Ways(
         f"MATCH (f:Family) WHERE f.uid STARTS WITH {cypher_text(network + '/')} "
         f"RETURN f.uid, f.name, COUNT {{ (:Unit)-[:MEMBER_OF]->(f) }} AS members "
@@ -182,7 +182,7 @@ def _grid(
     if not far.members:
         raise UnknownUnitError(f"drawing {far.uid}: it has 0 members, 1 or more are wanted.")
     ups, downs = (far, family) if (far.layer, family.layer) in bundle.pairs else (family, far)
-    picture = grid_figure(bundle, ups.uid, downs.uid, catalogue=catalogue, turned=turned)
+    picture = grid_figure(bundle, ups.uid, downs.uid, catalogue=catalogue, turned=turned, limit=_CELLS)
     up_units = [member.unit for member in ups.members[:_CELLS]]
     down_units = [member.unit for member in downs.members[:_CELLS]]
     sums = [[float(bundle.kernel(up, down).sum(dtype=np.float64)) for up in up_units] for down in down_units]
@@ -217,8 +217,9 @@ def _ways(uid: str, bundle: Bundle | None, other: str, *, turned: bool) -> Ways:
     if not other:
         return Ways(
             cypher,
+            f"from circuitgraph import Bundle\nfrom circuitgraph.figures import family_figure\n"
             f"family_figure({python_text(uid)}, {opened})",
-            _shell(["circuitgraph", "draw", "family", uid, "--bundle", name, "-o", "family.svg"]),
+            _shell(["circuitgraph", "draw", "family", name, uid, "-o", "family.svg"]),
         )
     up, down = (other, uid)
     if (_layer_of(other), _layer_of(uid)) not in bundle.pairs:
@@ -227,12 +228,13 @@ def _ways(uid: str, bundle: Bundle | None, other: str, *, turned: bool) -> Ways:
         f"MATCH (:Family {{uid: {cypher_text(up)}}})<-[:MEMBER_OF]-(up:Unit)-[e:CONNECTS]->(down:Unit)"
         f"-[:MEMBER_OF]->(:Family {{uid: {cypher_text(down)}}}) RETURN up.uid, down.uid, e.sum, e.kernel"
     )
-    more = ", turned=True" if turned else ""
-    words = ["circuitgraph", "draw", "grid", up, down, "--bundle", name, *(["--turned"] if turned else [])]
+    more = f", limit={_CELLS}" + (", turned=True" if turned else "")
+    words = ["circuitgraph", "draw", "grid", name, "--up", up, "--down", down, "--limit", str(_CELLS)]
     return Ways(
         cypher,
+        f"from circuitgraph import Bundle\nfrom circuitgraph.figures import grid_figure\n"
         f"grid_figure({opened}, {python_text(up)}, {python_text(down)}{more})",
-        _shell([*words, "-o", "grid.svg"]),
+        _shell([*words, *(["--turned"] if turned else []), "-o", "grid.svg"]),
     )
 
 

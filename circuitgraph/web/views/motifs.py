@@ -39,6 +39,7 @@ _VERDICTS = ("found", "not significant", "undetermined", "cannot tell", "ranking
 # a file is named on the machine that searches, which is not for a page to say
 _TYPED = ("text", "int", "float", "flag", "texts", "units")
 _IN_STORE = "store"
+_IMPORTS = "from circuitgraph import Bundle\nfrom queries.registry import get_motif\n"
 
 
 def view_motifs(explorer: Explorer, asked: Asked) -> Page:
@@ -472,7 +473,7 @@ def _ways(bundle: Bundle, motif: str, options: Mapping[str, Any]) -> Ways:
         return Ways(
             f"MATCH (m:Motif {{network: {cypher_text(bundle.network)}}}) "
             "RETURN m.motif, count(*) AS found ORDER BY m.motif",
-            "list_motifs()",
+            "from queries.registry import list_motifs\nlist_motifs()",
             "circuitgraph motifs list",
         )
     cypher = (
@@ -480,7 +481,7 @@ def _ways(bundle: Bundle, motif: str, options: Mapping[str, Any]) -> Ways:
         "RETURN m.uid, m.score, m.p, m.q, m.null, m.verdict ORDER BY m.q, m.uid"
     )
     chosen = "".join(f", {key}={value!r}" for key, value in options.items())
-    python = f"get_motif({python_text(motif)}).find(Bundle.open({python_text(name)}){chosen})"
+    python = f"{_IMPORTS}get_motif({python_text(motif)}).find(Bundle.open({python_text(name)}){chosen})"
     return Ways(cypher, python, " ".join(map(shell_text, _words(motif, name, options))))
 
 
@@ -506,11 +507,12 @@ def _ways_of_match(uid: str, match: Mapping[str, Any], bundle: Bundle | None, ow
     name = bundle_name(bundle)
     chosen = "".join(f", {key}={value!r}" for key, value in own.options.items())
     found = f"get_motif({python_text(match['motif'])}).find(Bundle.open({python_text(name)}){chosen})"
-    words = [*_words(match["motif"], name, own.options), "--json"]
+    search = " ".join(map(shell_text, [*_words(match["motif"], name, own.options), "--json"]))
+    draw = " ".join(map(shell_text, ["circuitgraph", "draw", "motif", name, uid, "--from", "found.json"]))
     return Ways(
         cypher,
-        f"[match for match in {found} if match.id == {python_text(uid)}][0]",
-        " ".join(map(shell_text, words)),
+        f"{_IMPORTS}[match for match in {found} if match.id == {python_text(uid)}][0]",
+        f"{search} > found.json && {draw} -o motif.svg",
     )
 
 
