@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from circuitgraph.errors import MotifError, UnknownUnitError
 from circuitgraph.progress import SILENT, Progress
 from queries.base import Match, MotifResult, NullModel, Table, Unit
 from queries.curveball import curveball
+from queries.null_scores import Chance, NullScores
 from queries.significance import check_draws, p_of_best, p_pooled, q_values
 from queries.weights import Factors, Weights, read_weights
 
@@ -276,6 +277,9 @@ class _Searched:
     p: NDArray[np.float64]
     q: NDArray[np.float64]
     doubt: str = ""
+    surprise: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    pool: NDArray[np.float64] | None = None
+    _kept: NullScores | None = None
 
     def match(self, at: int) -> OpposedMatch:
         share = float(self.opposed[at] / self.shared[at])
@@ -295,7 +299,17 @@ class _Searched:
             shared_count=int(self.shared[at]),
             opposed_count=int(self.opposed[at]),
             expected_share=float(self.expected[at]),
+            chance=self._chance(at),
         )
+
+    def _chance(self, at: int) -> Chance | None:
+        """Return what p was counted among; None where the binomial one, which is exact, is the larger."""
+        if self.pool is None:
+            return None
+        if self._kept is None:
+            self._kept = NullScores.of(self.pool, null=self.null.name, statistic="-log of the binomial p")
+        chance = Chance.counted(self._kept, float(self.surprise[at]), self.pool)
+        return chance if chance.p == float(self.p[at]) else None
 
 
 def _check(threshold: float, draws: int, act: str) -> None:
@@ -337,6 +351,7 @@ def _search(weights: Weights, threshold: float, draws: int, seed: int, notes: li
     first, second = np.triu_indices(len(sums), 1)
     shared, opposed, expected, log_p = _discordance(_signs(sums, threshold), first, second)
     keep, doubt = shared > 0, ""
+    counted: NDArray[np.float64] | None = None
     null, p = _BINOMIAL, np.exp(log_p)
     if weights.factors:
         if draws * len(first) > _CELLS:
@@ -349,7 +364,8 @@ def _search(weights: Weights, threshold: float, draws: int, seed: int, notes: li
             random = _signs_shuffled(weights.factors, np.random.default_rng([seed, draw]))
             pool[draw] = -_discordance(_signs(random, threshold), first, second)[3][keep]
         null = _FACTORS
-        p[keep] = np.maximum(p[keep], p_pooled(-log_p[keep], pool.ravel()))
+        counted = pool.ravel()
+        p[keep] = np.maximum(p[keep], p_pooled(-log_p[keep], counted))
     elif _is_deficient(sums):
         notes.append(
             f"not tested: low rank. {weights.name} has rank {_rank(sums)} of {min(sums.shape)}, where random layers "
@@ -373,6 +389,8 @@ def _search(weights: Weights, threshold: float, draws: int, seed: int, notes: li
         p=p[keep],
         q=np.ones(int(keep.sum())),
         doubt=doubt,
+        surprise=-log_p[keep],
+        pool=counted,
     )
 
 

@@ -29,6 +29,7 @@ import pytest
 from circuitgraph.errors import MotifError, NonFiniteError, UnknownUnitError
 from circuitgraph.progress import Task
 from queries.base import Match, MotifResult, NullModel, Unit
+from queries.null_scores import MOST_SCORES
 from queries.registry import Explanation, Motif, MotifOption, get_motif, list_motifs
 
 __all__ = ["MotifCase", "MotifTests", "RecordingProgress"]
@@ -228,6 +229,22 @@ class MotifTests:
             assert match.null in names
             if match.verdict == "found":
                 assert match.q <= result.level
+
+    def test_p_can_be_counted_among_the_scores_that_are_kept(self, result: MotifResult[Match]) -> None:
+        """Where they are kept: p is (1 + reached) / (1 + count), and the sample agrees."""
+        for match in result.matches:
+            if match.chance is None:
+                continue
+            scores = match.chance.scores
+            values = np.array(scores.values)
+            assert match.p == pytest.approx(match.chance.p, rel=1e-12)
+            assert scores.null == match.null
+            assert 0 < len(values) <= min(MOST_SCORES, scores.count)
+            assert np.all(np.diff(values) >= 0)
+            listed = scores.count - scores.unlisted
+            share = np.count_nonzero(values >= match.chance.observed) / len(values)
+            # of a sample in equal steps of rank no more can be told
+            assert share == pytest.approx(match.chance.reached / listed, abs=0 if len(values) == listed else 0.05)
 
     def test_no_two_matches_say_the_same(self, result: MotifResult[Match]) -> None:
         """Their ids differ, so that each is saved."""
