@@ -309,7 +309,7 @@ def _mean_row(found: Turned, plan: _Plan, rows: int, full: float) -> list[Markup
     right = plan.left + len(found.means) * plan.across
     parts: list[Markup] = [
         tag("path", d=f"M{number(_MARGIN)} {number(y - 5)}H{number(right)}", stroke="#8c8c8c", fill="none"),
-        text("mean of the column", plan.left - 10, y + plan.tile[1] / 2 + 4, 11, text_anchor="end", font_weight="600"),
+        text("column mean", plan.left - 10, y + plan.tile[1] / 2 + 4, 11, text_anchor="end", font_weight="600"),
     ]
     for col, mean in enumerate(found.means):
         count = int((found.columns[:, col] >= 0).sum())

@@ -168,8 +168,11 @@ def _words(tile: _Prepared, full: float, largest: float, *, is_own: bool) -> lis
     channel = tile.uid.rpartition("/")[2] or tile.uid
     own = f"±{signed(full).lstrip('+')}" if is_own and tile.kernel is not None else ""
     first, second = (tile.label, channel) if tile.label else (channel, "")
+    if tile.label:
+        # bold letters are wider
+        first = shorten(first, _TILE * 0.95, 10.5)
     lines = [(first, 10.5), (second, 9.0), (tile.note, 9.0), (sums, 8.5), (own, 8.5)]
-    return [(shorten(line, _TILE + 10, size), size) for line, size in lines if line]
+    return [(shorten(line, _TILE + 14, size), size) for line, size in lines if line]
 
 
 def _notes(shown: list[_Prepared], unit_count: int, scales: list[float], block_to: int, *, is_own: bool) -> list[str]:

@@ -23,7 +23,7 @@ __all__ = ["RGB_RULE", "draw_rgb", "rgb_cells", "rgb_colour", "rgb_scale", "rgb_
 
 RGB_RULE = (
     "Colour: each of red, green and blue is 0.5 + weight / (2 × scale), cut off at 0 and 1; mid-grey is zero. Below "
-    "each kernel the sums of its weights from red, green and blue."
+    "each kernel the sums of its weights from red, green and blue; drawn as a grid, the same weights show their signs."
 )
 """What a picture says of how its colours come about."""
 
@@ -108,23 +108,30 @@ def rgb_sums(kernel: NDArray[np.floating[Any]]) -> tuple[float, float, float]:
 
 
 def written_sums(sums: Sequence[float], largest: float) -> str:
-    """Write sums with as many decimals each as the largest of a picture needs for two or three digits, in few letters.
+    """Write sums in few letters, with as many decimals each as the largest of a picture needs for two digits.
 
     Examples
     --------
-    >>> written_sums([3.4, -0.004, -0.33], 3.9), written_sums([3400.0, -4.0, 0.0], 3400.0)
-    ('+3.40 0.00 −0.33', '+3400 −4 0')
-    >>> written_sums([0.0106, -0.03, 0.0], 0.03)
-    '+.011 −.030 .000'
+    >>> written_sums([3.41, -0.004, -0.33], 3.9), written_sums([3400.0, -4.0, 0.0], 3400.0)
+    ('+3.4 0.0 −0.3', '+3400 −4 0')
+    >>> written_sums([0.0106, -0.03, 0.0], 0.03), written_sums([2e-7, -0.004, 0.0], 0.004)
+    ('+.011 −.030 .000', '+2e−7 −4e−3 0')
     """
-    if not 1e-3 <= largest < 1e5:
-        return " ".join(signed(value, 1) for value in sums)
+    if not 1e-2 <= largest < 1e5:
+        return " ".join(_power(value) for value in sums)
     magnitude = math.floor(math.log10(largest))
-    written = [f"{abs(value):.{max(0, (2 if magnitude >= -1 else 1) - magnitude)}f}" for value in sums]
-    if magnitude < -1:
-        written = [size.removeprefix("0") for size in written]
+    written = [f"{abs(value):.{max(0, 1 - magnitude)}f}" for value in sums]
     signs = ["" if float(size) == 0 else "+" if value > 0 else "−" for value, size in zip(sums, written, strict=True)]
+    if magnitude < 0:
+        written = [size.removeprefix("0") for size in written]
     return " ".join(sign + size for sign, size in zip(signs, written, strict=True))
+
+
+def _power(value: float) -> str:
+    if value == 0:
+        return "0"
+    digit, power = f"{abs(value):.0e}".split("e")
+    return f"{'+' if value > 0 else '−'}{digit}e{int(power)}".replace("e-", "e−")
 
 
 def draw_rgb(

@@ -52,7 +52,8 @@ def test_sums_stand_below_each_kernel_since_colour_alone_says_nothing() -> None:
     picture = draw_rgb(KERNELS, names=[f"conv1:{place}" for place in range(10)])
     words = words_of(picture)
     for place, sums in enumerate(np.float32(KERNELS).sum(axis=(2, 3), dtype=np.float64)):
-        assert " ".join(f"{'+' if value > 0 else '−'}{abs(value):.2f}" for value in sums) in words
+        said = [f"{value:+.1f}".replace("-", "−") for value in sums]
+        assert " ".join(word[1:] if word[1:] == "0.0" else word for word in said) in words
         assert f"conv1:{place}" in words
         assert tips_of(picture)[place].startswith(f"conv1:{place}: sums red ")
 
