@@ -27,7 +27,7 @@ _AT_ONCE = 4
 _running = threading.BoundedSemaphore(_AT_ONCE)
 _PUBLIC_TIMEOUT_S = 10.0
 _PUBLIC_ROWS = 200
-_LONGEST_CELL = 2_000
+_LONGEST_CELL = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +166,13 @@ def _answer_values(result: Result) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value as JSON has it; what is no number, text or list of those is written as JSON."""
+    """Return a value as JSON has it; of what is very long, the beginning as a text."""
     if value is None or isinstance(value, bool | int | float):
         return value
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     if len(text) > _LONGEST_CELL:
         return f"{text[:_LONGEST_CELL]}… ({len(text):,} characters)"
-    return text
+    return text if isinstance(value, str) else json.loads(text)
 
 
 def _plan_values(explained: Explanation) -> dict[str, Any]:
