@@ -7,7 +7,7 @@ asked for. The numbers are those of the tables of edges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,7 +28,7 @@ from circuitgraph.kernels import summarise_grid
 if TYPE_CHECKING:
     from circuitgraph.bundle.read import Bundle
 
-__all__ = ["RANKINGS", "RankedEdges", "Side", "edge_share", "rank_edges"]
+__all__ = ["RANKINGS", "RankedEdges", "Side", "edge_share", "rank_edges", "say_ranking"]
 
 Side = Literal["upstream", "downstream"]
 """Which end of the edges the unit is not."""
@@ -37,6 +37,8 @@ RANKINGS = ("l2", "l1", "sum", "excitation", "inhibition", "top", "bottom", "lef
 """What edges can be ranked by, the largest first; with ``-`` before it, the smallest first."""
 
 _SCALARS = RANKINGS[:-1]
+_WHERE = {"top": "at the top", "bottom": "at the bottom", "left": "at the left", "right": "at the right"}
+_WHERE |= {"centre": "in the centre", "sum": "in sum"}
 _COLUMNS = ("unit", "sum", "l1", "l2", "top", "bottom", "left", "right", "centre", "share_in", "strong")
 
 _MOST = 1_000
@@ -71,6 +73,20 @@ class RankedEdges:
         notes = [f"showing {self.offset + 1:,} to {last:,} of {self.count:,}, by {self.by}"] if cut else []
         title = f"kernels {what} {self.unit}"
         return Description(self.side, title, _COLUMNS, self.rows, notes)
+
+
+def say_ranking(by: str) -> str:
+    """Say what edges are ranked by, in words that follow "the strongest by".
+
+    Examples
+    --------
+    >>> say_ranking("l2"), say_ranking("top"), say_ranking("-left")
+    ('l2', 'excitation at the top', 'inhibition at the left')
+    """
+    name = by.removeprefix("-")
+    if name in _WHERE:
+        return f"{'inhibition' if by.startswith('-') else 'excitation'} {_WHERE[name]}"
+    return "share of the target's input" if name == "share_in" else name
 
 
 def rank_edges(
@@ -120,17 +136,20 @@ def rank_edges(
     # sorting keeps the order of equals, which is that of layers and channels
     order = np.argsort(values if by.startswith("-") else -values, kind="stable")[offset : offset + limit]
     starts = np.cumsum([0, *(len(each.values) for each in found)])
-    places = np.searchsorted(starts, order, side="right") - 1
-    rows = [found[place].row(int(at - starts[place])) for place, at in zip(places.tolist(), order, strict=True)]
-    return RankedEdges(str(uid), side, by, tuple(rows), int(starts[-1]), offset)
+    owners = np.searchsorted(starts, order, side="right") - 1
+    made: dict[int, dict[str, Any]] = {}
+    for owner in np.unique(owners).tolist():
+        mine = order[owners == owner]
+        made.update(zip(mine.tolist(), found[owner].rows(mine - starts[owner]), strict=True))
+    return RankedEdges(str(uid), side, by, tuple(made[int(at)] for at in order), int(starts[-1]), offset)
 
 
 @dataclass(frozen=True, slots=True)
 class _Some:
-    """The edges between the unit and one other layer: what they are ranked by, how to make a row of one, and channels."""
+    """The edges between the unit and one other layer: what ranks them, how to make rows of some, and channels."""
 
     values: NDArray[np.float32]
-    row: Callable[[int], dict[str, Any]]
+    rows: Callable[[NDArray[np.integer[Any]]], list[dict[str, Any]]]
     layer: str = ""
     channels: NDArray[np.integer[Any]] = field(default_factory=lambda: np.zeros(0, np.int64))
 
@@ -187,11 +206,12 @@ def _into_part(
 ) -> _Some:
     there = np.flatnonzero(scalars["l1"] > 0)
 
-    def row(place: int) -> dict[str, Any]:
-        at = there[place]
-        return _row(f"{part.up}:{ups[at]}", kernels[at], part, float(scalars["share_in"][at]))
+    def rows(places: NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
+        chosen = there[places]
+        shares = scalars["share_in"][chosen]
+        return _rows([f"{part.up}:{up}" for up in ups[chosen].tolist()], kernels[chosen], part, shares)
 
-    return _Some(scalars[by][there], row, part.up, ups[there])
+    return _Some(scalars[by][there], rows, part.up, ups[there])
 
 
 def _out_of(bundle: Bundle, unit: UnitId, channel: int, by: str) -> Iterator[_Some]:
@@ -216,27 +236,44 @@ def _out_of_parts(
     order = np.argsort(downs, kind="stable")
     downs, blocks, shares = downs[order], table["block"].to_numpy()[order], table["share_in"].to_numpy()[order]
 
-    def row(place: int) -> dict[str, Any]:
-        part, down = parts[int(blocks[place])], int(downs[place])
-        kernel = bundle.stored(part)[down - part.row_start]
-        own = kernel if part.up_file is not None else kernel[channel]
-        return _row(f"{layer}:{down}", own, part, float(shares[place]))
+    def rows(places: NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
+        made: dict[int, dict[str, Any]] = {}
+        for number in np.unique(blocks[places]).tolist():
+            part, mine = parts[number], places[blocks[places] == number]
+            at = downs[mine] - part.row_start
+            stored = bundle.stored(part)
+            kernels = stored[at] if part.up_file is not None else stored[at, channel]
+            found = _rows([f"{layer}:{down}" for down in downs[mine].tolist()], kernels, part, shares[mine])
+            made.update(zip(mine.tolist(), found, strict=True))
+        return [made[int(place)] for place in places]
 
-    return _Some(table[by].to_numpy()[order], row)
+    return _Some(table[by].to_numpy()[order], rows)
 
 
-def _row(far: str, kernel: NDArray[np.float32], part: BlockInfo, share: float) -> dict[str, Any]:
-    found = summarise_grid(kernel[np.newaxis, np.newaxis], part.anchor, _SCALARS)
-    sums, l1, l2 = (found[name][0] for name in ("sum", "l1", "l2"))
+def _rows(
+    far: Sequence[str], kernels: NDArray[np.float32], part: BlockInfo, shares: NDArray[np.float32]
+) -> list[dict[str, Any]]:
+    """Return a row for each of some kernels (edge, row, col) of one block."""
+    found = summarise_grid(kernels[np.newaxis], part.anchor, _SCALARS)
+    sums, l1, l2 = (found[name] for name in ("sum", "l1", "l2"))
+    magnitude = np.abs(sums)
     # the flags as circuitgraph.bundle.edges sets them
-    by_sum = bool(abs(sums) >= part.strong_sum_cut)
+    by_sum = magnitude >= part.strong_sum_cut
     flags = {
-        "excites": by_sum and sums > 0,
-        "inhibits": by_sum and sums < 0,
-        "mixes": l2 >= part.strong_l2_cut and l2 > 0 and abs(sums) < MIXES_SUM_SHARE * l1,
+        "excites": by_sum & (sums > 0),
+        "inhibits": by_sum & (sums < 0),
+        "mixes": (l2 >= part.strong_l2_cut) & (l2 > 0) & (magnitude < MIXES_SUM_SHARE * l1),
     }
-    scalars = {name: float(values[0]) for name, values in found.items()}
-    return {"unit": far, **scalars, "share_in": share, "strong": [flag for flag in STRONG if flags[flag]]}
+    scalars = {name: values.tolist() for name, values in found.items()}
+    return [
+        {
+            "unit": uid,
+            **{name: values[place] for name, values in scalars.items()},
+            "share_in": float(shares[place]),
+            "strong": [flag for flag in STRONG if flags[flag][place]],
+        }
+        for place, uid in enumerate(far)
+    ]
 
 
 def _groups(file: pq.ParquetFile, channel: int) -> list[int]:
@@ -266,10 +303,15 @@ def _of_direction(bundle: Bundle, unit: UnitId, side: Side, by: str) -> Iterator
         edges = bundle.directions.edges(layer)
         own_ones = (edges[near].to_numpy() == place) & np.isin(edges["block"].to_numpy(), numbers)
         table = edges.take(np.flatnonzero(own_ones & (edges["l1"].to_numpy() > 0)))
-        yield _Some(table[by].to_numpy(), partial(_table_row, table, f"{far}_uid"))
+        yield _Some(table[by].to_numpy(), partial(_table_rows, table, f"{far}_uid"))
 
 
-def _table_row(table: pa.Table, far: str, place: int) -> dict[str, Any]:
-    (row,) = table.slice(place, 1).to_pylist()
-    scalars = {name: row[name] for name in RANKINGS}
-    return {"unit": row[far], **scalars, "strong": [flag for flag in STRONG if row[flag]]}
+def _table_rows(table: pa.Table, far: str, places: NDArray[np.integer[Any]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "unit": row[far],
+            **{name: row[name] for name in RANKINGS},
+            "strong": [flag for flag in STRONG if row[flag]],
+        }
+        for row in table.take(places).to_pylist()
+    ]

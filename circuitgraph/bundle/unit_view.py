@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pyarrow.compute as pc
 
-from circuitgraph.bundle.ranked_edges import rank_edges
+from circuitgraph.bundle.ranked_edges import RankedEdges, Side, rank_edges, say_ranking
 from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.errors import BundleError
 from circuitgraph.graph import CircuitEdge, CircuitUnit
@@ -22,8 +22,24 @@ if TYPE_CHECKING:
 
 __all__ = ["Strength", "UnitView", "view_unit"]
 
-Strength = Literal["l1", "l2", "share_in"]
-"""What edges are ranked by."""
+Strength = Literal[
+    "l2",
+    "l1",
+    "share_in",
+    "sum",
+    "top",
+    "bottom",
+    "left",
+    "right",
+    "centre",
+    "-sum",
+    "-top",
+    "-bottom",
+    "-left",
+    "-right",
+    "-centre",
+]
+"""What edges are ranked by: with "top", what excites most at the top comes first, with "-top", what inhibits most."""
 
 _MOST = 64
 
@@ -80,7 +96,7 @@ class UnitView:
             )
             if len(shown) < count
         ]
-        return f"showing {' and '.join(said)} kernels, the strongest by {self.by}" if said else ""
+        return f"showing {' and '.join(said)} kernels, the strongest by {say_ranking(self.by)}" if said else ""
 
     def unit(self, label: str = "") -> CircuitUnit:
         """Return the unit as one of a circuit, with what is known of it as attributes."""
@@ -119,7 +135,7 @@ class UnitView:
             images=images,
             facts=[*self._facts(), *facts],
             title=title,
-            by=self.by,
+            by=say_ranking(self.by),
         )
 
     def _facts(self) -> list[str]:
@@ -152,8 +168,20 @@ class UnitView:
         )
 
 
-def view_unit(bundle: Bundle, unit: str, *, top: int = 8, by: Strength = "l2") -> UnitView:
+def view_unit(
+    bundle: Bundle,
+    unit: str,
+    *,
+    top: int = 8,
+    by: Strength = "l2",
+    ranked: Mapping[Side, RankedEdges] | None = None,
+) -> UnitView:
     """Return a unit with its strongest kernels; what `Bundle.view` calls.
+
+    Parameters
+    ----------
+    ranked
+        The edges of both sides by `by`, `top` or more of them, where they are at hand; else they are looked up.
 
     Raises
     ------
@@ -170,9 +198,10 @@ def view_unit(bundle: Bundle, unit: str, *, top: int = 8, by: Strength = "l2") -
             hint="Read more of them with Bundle.edges and Bundle.kernel.",
         )
     name = str(uid)
-    into, out = (rank_edges(bundle, name, side, by=by, limit=top) for side in ("upstream", "downstream"))
-    upstream = [read_edge(bundle, row["unit"], name, share_in=row["share_in"]) for row in into.rows]
-    downstream = [read_edge(bundle, name, row["unit"], share_in=row["share_in"]) for row in out.rows]
+    sides: tuple[Side, Side] = ("upstream", "downstream")
+    into, out = (ranked[side] if ranked else rank_edges(bundle, name, side, by=by, limit=top) for side in sides)
+    upstream = [read_edge(bundle, row["unit"], name, share_in=row["share_in"]) for row in into.rows[:top]]
+    downstream = [read_edge(bundle, name, row["unit"], share_in=row["share_in"]) for row in out.rows[:top]]
     row = _row(bundle, uid)
     return UnitView(
         uid=name,

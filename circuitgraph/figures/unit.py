@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from circuitgraph.bundle import Bundle
-from circuitgraph.bundle.unit_view import Strength
+from circuitgraph.bundle.unit_view import Strength, UnitView
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.draw import Picture
 from circuitgraph.figures.evidence import evidence_images
@@ -20,6 +20,7 @@ def unit_figure(
     top: int = 8,
     by: Strength = "l2",
     title: str = "",
+    view: UnitView | None = None,
 ) -> Picture:
     """Draw a unit with its strongest kernels.
 
@@ -31,6 +32,8 @@ def unit_figure(
         Where names are taken from, and the pictures that claims about the unit carry as evidence.
     top, by
         As for `Bundle.view`.
+    view
+        What `Bundle.view` gives for these, where it is at hand.
 
     Raises
     ------
@@ -39,7 +42,7 @@ def unit_figure(
     BundleError
         `top` or `by` cannot be used.
     """
-    view = bundle.view(unit, top=top, by=by)
+    view = bundle.view(unit, top=top, by=by) if view is None else view
     found = evidence_images(catalogue, view.uid)
     labels = names_of(catalogue, [view.uid, *view.neighbours])
     return view.picture(labels=labels, title=title, images=found.images, facts=found.missing)

@@ -10,9 +10,10 @@ import pyarrow.compute as pc
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import approximation_notes
-from circuitgraph.bundle.ranked_edges import RANKINGS, RankedEdges, Side, edge_share, rank_edges
+from circuitgraph.bundle.ranked_edges import RANKINGS, RankedEdges, Side, edge_share, rank_edges, say_ranking
 from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.bundle.unit_view import Strength
+from circuitgraph.bundle.unit_view import view_unit as view_of
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.catalogue.page import SubjectPage, show_subject
 from circuitgraph.draw import Picture
@@ -24,8 +25,9 @@ from circuitgraph.kernels import SCALARS, summarise
 from circuitgraph.web.asking import Paging, choice, table_values, whole_number
 from circuitgraph.web.citing import cite_thing
 from circuitgraph.web.explorer import Explorer
+from circuitgraph.web.memory import remembered
 from circuitgraph.web.page import Asked, Page, Route, Ways, address_of, with_query
-from circuitgraph.web.versions import versions_of
+from circuitgraph.web.versions import catalogue_state, versions_of
 from circuitgraph.web.writing import bundle_name, cypher_text, python_text, shell_text
 
 __all__ = ["ROUTES", "view_edge", "view_unit"]
@@ -64,6 +66,7 @@ def view_unit(explorer: Explorer, asked: Asked) -> Page:
         "called": called,
         "label": label,
         "by": by,
+        "drawn_by": say_ranking(_drawn_by(by)),
         "orders": list(RANKINGS),
         "limit": limit,
         "facts": {} if bundle is None else _facts(bundle, unit),
@@ -81,7 +84,7 @@ def view_unit(explorer: Explorer, asked: Asked) -> Page:
         ways=_unit_ways(bundle, uid, by, limit),
         citation=cite_thing(explorer, uid),
         versions=versions_of(explorer, uid),
-        pictures={} if bundle is None else {"unit": _picture(bundle, uid, catalogue, by)},
+        pictures={} if bundle is None else {"unit": _picture(explorer, bundle, uid, by, edges)},
         notes=_notes(bundle, unit, edges, said),
     )
 
@@ -183,9 +186,24 @@ def _claims(said: SubjectPage) -> dict[str, Any]:
     }
 
 
-def _picture(bundle: Bundle, uid: str, catalogue: BaseCatalogue | None, by: str) -> Picture:
-    strength = cast("Strength", by if by in get_args(Strength) else "l2")
-    return unit_figure(bundle, uid, catalogue=catalogue, top=_DRAWN, by=strength)
+def _picture(explorer: Explorer, bundle: Bundle, uid: str, by: str, edges: Mapping[Side, RankedEdges]) -> Picture:
+    strength = _drawn_by(by)
+    # what is ranked already is not ranked again
+    is_at_hand = strength == by and all(
+        each.offset == 0 and len(each.rows) >= min(_DRAWN, each.count) for each in edges.values()
+    )
+    catalogue = explorer.catalogue
+
+    def make() -> Picture:
+        view = view_of(bundle, uid, top=_DRAWN, by=strength, ranked=edges if is_at_hand else None)
+        return unit_figure(bundle, uid, catalogue=catalogue, view=view)
+
+    return remembered(explorer, ("unit picture", bundle.sha256, uid, strength, catalogue_state(explorer)), make)
+
+
+def _drawn_by(by: str) -> Strength:
+    """Return what the picture's kernels are chosen by: the weakest are not drawn."""
+    return cast("Strength", by) if by in get_args(Strength) else "l2"
 
 
 def _notes(
