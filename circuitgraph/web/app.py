@@ -83,7 +83,8 @@ def _showing(explorer: Explorer, renderer: Renderer, token: str, route: Route) -
         # whether there is a catalogue is looked up on the disk
         can_write = bool(has_token) and explorer.can_write
         asked = Asked(dict(request.path_params), dict(request.query_params), can_write=can_write)
-        return _written(request, renderer, route.view(explorer, asked), asked)
+        with explorer.looking():
+            return _written(request, renderer, route.view(explorer, asked), asked)
 
     return show
 

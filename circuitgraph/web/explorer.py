@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -147,6 +147,16 @@ class Explorer:
                 self._opened.append(mine)
         return mine
 
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Look at the log of claims once, for all that is asked of the catalogue until the end; nothing is written."""
+        catalogue = self.catalogue
+        if catalogue is None:
+            yield
+            return
+        with catalogue.index.steady():
+            yield
+
     def need_catalogue(self) -> Catalogue:
         """Return the catalogue.
 
@@ -158,7 +168,7 @@ class Explorer:
         if (found := self.catalogue) is None:
             raise CatalogueError(
                 "this explorer has no catalogue.",
-                hint="Begin one: circuitgraph catalogue starter, then start the explorer again.",
+                hint="Begin one: circuitgraph catalogue new --starter",
             )
         return found
 
