@@ -169,9 +169,9 @@ def edge_share(bundle: Bundle, up: str, down: str) -> float | None:
         shares = table.filter(is_it)["share_in"].to_pylist()
         return shares[0] if shares else None
     for some in _into(bundle, d, d.channel, "share_in"):
-        places = np.flatnonzero(some.channels == u.channel) if some.layer == str(u.layer_id) else ()
-        if len(places):
-            return float(some.values[places[0]])
+        shares = some.values[some.channels == u.channel] if some.layer == str(u.layer_id) else some.values[:0]
+        if len(shares):
+            return float(shares[0])
     return None
 
 
