@@ -223,8 +223,10 @@ def _out_of(bundle: Bundle, unit: UnitId, channel: int, by: str) -> Iterator[_So
         columns = dict.fromkeys(("block", "up", "down", "l1", "share_in", by))
         with bundle._reading(name) as path, pq.ParquetFile(path) as file:
             table = file.read_row_groups(_groups(file, channel), columns=list(columns), use_threads=False)
-        blocks, l1 = table["block"].to_numpy(), table["l1"].to_numpy()
-        there = np.flatnonzero((table["up"].to_numpy() == channel) & np.isin(blocks, list(parts)) & (l1 > 0))
+        # first what is quickest to tell of many rows
+        there = np.flatnonzero(table["up"].to_numpy() == channel)
+        blocks, l1 = table["block"].to_numpy()[there], table["l1"].to_numpy()[there]
+        there = there[np.isin(blocks, list(parts)) & (l1 > 0)]
         yield _out_of_parts(bundle, layer, channel, parts, table.take(there), by)
 
 
