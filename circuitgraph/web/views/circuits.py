@@ -84,8 +84,8 @@ def view_circuit(explorer: Explorer, asked: Asked) -> Page:
     pictures: dict[str, Picture] = {}
     if not absent:
         pictures["circuit"] = _figure(explorer, record, bundles)
-        notes += _approximations(record, bundles)
     claims = show_subject(catalogue, uid, limit=_CLAIMS_SHOWN)
+    rests_on = [] if absent else _approximations(record, bundles)
     data: dict[str, Any] = {
         "uid": record.uid,
         "title": record.title,
@@ -102,6 +102,8 @@ def view_circuit(explorer: Explorer, asked: Asked) -> Page:
         "edge_count": len(record.edges),
         "units": {**table_values(units), "rows": list(units.rows[:_ROWS_SHOWN])},
         "edges": {**table_values(edges), "rows": list(edges.rows[:_ROWS_SHOWN])},
+        "left_out": notes,
+        "rests_on": rests_on,
         "check": _check(record, bundles),
         "draft": None if absent else draft_address(circuit=record.uid),
         "claims": {
@@ -118,7 +120,7 @@ def view_circuit(explorer: Explorer, asked: Asked) -> Page:
         citation=cite_thing(explorer, record.uid),
         versions={**versions_of(explorer, *record.networks), "record": record.sha256},
         pictures=pictures,
-        notes=tuple(notes),
+        notes=(*notes, *rests_on),
         files={"record": Download(f"{record.slug}@{record.sha256[:8]}.json", "application/json", record.text)},
     )
 

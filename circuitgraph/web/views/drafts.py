@@ -312,7 +312,7 @@ def _page(
     names = names_of(catalogue, [unit.uid for unit in graph.units])
     title = _title(explorer, state)
     pairs = [(edge.up, edge.down) for edge in graph.edges]
-    notes = [*drafted.notes, *(note for bundle in bundles for note in notes_between(bundle, pairs))]
+    rests_on = [note for bundle in bundles for note in notes_between(bundle, pairs)]
     data = {
         "begins": {"around": state.around, "units": list(state.units), "circuit": state.circuit},
         "state": {
@@ -336,7 +336,10 @@ def _page(
             "of_units": drafted.unit_count,
             "of_edges": drafted.edge_count,
             "below_thresholds": drafted.weak_count,
+            "looked_at": _looked_at(graph),
         },
+        "left_out": drafted.notes,
+        "rests_on": rests_on,
         "units": _unit_rows(state, graph, names),
         "edges": [
             {
@@ -373,9 +376,18 @@ def _page(
         citation="\n\n".join(filter(None, (cite_weights(explorer, bundle.network) for bundle in bundles))),
         versions=versions_of(explorer, *(bundle.network for bundle in bundles)),
         pictures={"circuit": circuit_figure(graph, *bundles, catalogue=catalogue)},
-        notes=tuple(notes),
+        notes=(*drafted.notes, *rests_on),
         files=_files(graph, title),
     )
+
+
+def _looked_at(graph: CircuitGraph) -> int | None:
+    """Return how many edges the ones that are shown were chosen from, by `circuit_around` or `circuit_between`."""
+    for name in ("around", "between"):
+        said = graph.attributes.get(name)
+        if isinstance(said, dict) and isinstance(said.get("of"), int):
+            return int(said["of"])
+    return None
 
 
 def _title(explorer: Explorer, state: _State) -> str:

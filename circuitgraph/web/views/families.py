@@ -19,11 +19,12 @@ from circuitgraph.figures.families import FoundFamily, find_family, iter_familie
 from circuitgraph.figures.labels import names_of
 from circuitgraph.ids import FamilyId, check_network_name
 from circuitgraph.records import Family
-from circuitgraph.web.asking import table_values
+from circuitgraph.web.asking import table_values, whole_number
 from circuitgraph.web.citing import cite_thing
 from circuitgraph.web.explorer import Explorer
+from circuitgraph.web.memory import remembered
 from circuitgraph.web.page import Asked, Page, Route, Ways, address_of, with_query
-from circuitgraph.web.versions import versions_of
+from circuitgraph.web.versions import catalogue_version, versions_of
 from circuitgraph.web.writing import bundle_name, cypher_text, python_text, shell_text
 
 __all__ = ["ROUTES", "view_families", "view_family"]
@@ -31,8 +32,7 @@ __all__ = ["ROUTES", "view_families", "view_family"]
 _FAMILIES_SHOWN = 200
 _MEMBERS_SHOWN = 200
 _OTHERS_SHOWN = 60
-_CELLS = 16
-_CLAIMS_SHOWN = 20
+_CELLS, _MOST_CELLS = 16, 24
 
 
 def view_families(explorer: Explorer, asked: Asked) -> Page:
@@ -82,12 +82,16 @@ def view_families(explorer: Explorer, asked: Asked) -> Page:
 
 
 def view_family(explorer: Explorer, asked: Asked) -> Page:
-    """Return one family: ``with`` names another, whose kernels are shown, ``turned=1`` turns each upright."""
+    """Return one family: ``with`` names another, whose kernels are shown, ``turned=1`` turns each upright.
+
+    ``limit`` says how many rows and columns of kernels are drawn at most.
+    """
     uid = str(FamilyId.parse(asked.parts["uid"]))
     network = uid.partition("/")[0]
     bundle, catalogue = explorer.bundle_if_any(network), explorer.catalogue
     family = find_family(uid, bundle, catalogue)
     other, turned = asked.query.get("with", ""), asked.query.get("turned", "") in ("1", "on")
+    limit = whole_number(asked, "limit", _CELLS, least=1, most=_MOST_CELLS)
     names = names_of(catalogue, [member.unit for member in family.members[:_MEMBERS_SHOWN]])
     pictures: dict[str, Picture] = {}
     data: dict[str, Any] = {
@@ -108,28 +112,32 @@ def view_family(explorer: Explorer, asked: Asked) -> Page:
         ],
         "with": other,
         "turned": turned,
+        "limit": limit,
         "others": [],
         "grid": None,
     }
     notes = []
     if len(family.members) > _MEMBERS_SHOWN:
         notes.append(f"Showing {_MEMBERS_SHOWN:,} of {len(family.members):,} members.")
+    state = (bundle.sha256 if bundle is not None else "", catalogue_version(explorer))
     if family.members:
-        pictures["ring"] = family_figure(uid, bundle, catalogue=catalogue)
+        pictures["ring"] = remembered(
+            explorer, ("ring", uid, *state), lambda: family_figure(uid, bundle, catalogue=catalogue)
+        )
     if bundle is not None and family.members:
         data["others"] = _others(bundle, catalogue, family)
         if other:
-            data["grid"], pictures["grid"], said = _grid(bundle, catalogue, family, other, turned=turned)
+            data["grid"], pictures["grid"], said = _grid(explorer, bundle, family, other, turned=turned, limit=limit)
             notes += said
-    claims = None if catalogue is None else _claims(catalogue, uid, bundle)
-    data["claims"] = claims
-    address = with_query(address_of(uid), **{"with": other, "turned": "1" if turned else ""})
+    data["claims"] = None if catalogue is None else _claims(catalogue, uid, bundle, data["members"])
+    chosen = {"with": other, "turned": "1" if turned else "", "limit": limit if limit != _CELLS else None}
+    address = with_query(address_of(uid), **chosen)
     return Page(
         "family",
         address,
         f"{family.name} ({uid})",
         data,
-        ways=_ways(uid, bundle, other, turned=turned),
+        ways=_ways(uid, bundle, other, turned=turned, limit=limit),
         citation=cite_thing(explorer, uid),
         versions=versions_of(explorer, uid),
         pictures=pictures,
@@ -176,36 +184,53 @@ def _has_angles(family: FoundFamily) -> bool:
 
 
 def _grid(
-    bundle: Bundle, catalogue: BaseCatalogue | None, family: FoundFamily, other: str, *, turned: bool
+    explorer: Explorer, bundle: Bundle, family: FoundFamily, other: str, *, turned: bool, limit: int
 ) -> tuple[dict[str, Any], Picture, list[str]]:
+    catalogue = explorer.catalogue
     far = find_family(other, bundle, catalogue)
     if not far.members:
         raise UnknownUnitError(f"drawing {far.uid}: it has 0 members, 1 or more are wanted.")
     ups, downs = (far, family) if (far.layer, family.layer) in bundle.pairs else (family, far)
-    picture = grid_figure(bundle, ups.uid, downs.uid, catalogue=catalogue, turned=turned, limit=_CELLS)
-    up_units = [member.unit for member in ups.members[:_CELLS]]
-    down_units = [member.unit for member in downs.members[:_CELLS]]
+    picture = remembered(
+        explorer,
+        ("grid", ups.uid, downs.uid, turned, limit, bundle.sha256, catalogue_version(explorer)),
+        lambda: grid_figure(bundle, ups.uid, downs.uid, catalogue=catalogue, turned=turned, limit=limit),
+    )
+    up_units = [member.unit for member in ups.members[:limit]]
+    down_units = [member.unit for member in downs.members[:limit]]
     sums = [[float(bundle.kernel(up, down).sum(dtype=np.float64)) for up in up_units] for down in down_units]
     ends = [(up, down) for up in up_units for down in down_units]
     said = list(notes_between(bundle, ends))
     shown, whole = len(ends), len(ups.members) * len(downs.members)
     if shown < whole:
         said.insert(0, f"Showing {shown:,} of {whole:,} kernels between the two families.")
-    grid = {"up": ups.uid, "down": downs.uid, "up_units": up_units, "down_units": down_units, "sums": sums}
+    grid = {
+        "up": ups.uid,
+        "down": downs.uid,
+        "up_units": up_units,
+        "down_units": down_units,
+        "sums": sums,
+        "count": whole,
+    }
     return grid, picture, said
 
 
-def _claims(catalogue: BaseCatalogue, uid: str, bundle: Bundle | None) -> dict[str, Any]:
-    page = show_subject(catalogue, uid, bundle=bundle, limit=_CLAIMS_SHOWN)
+def _claims(catalogue: BaseCatalogue, uid: str, bundle: Bundle | None, members: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what is said of a family; what is said of its members goes to their rows."""
+    page = show_subject(catalogue, uid, bundle=bundle, limit=_MEMBERS_SHOWN)
     tables = page.tables()
+    said = {row["unit"]: row for table in tables if table.name == "members" for row in table.rows}
+    for member in members:
+        own = said.get(member["unit"], {})
+        member |= {"status": own.get("status"), "by": own.get("by")}
     return {
         "arguments_made": list(page.matrix.made),
         "superseded": page.superseded_count,
-        "tables": [table_values(table) for table in tables],
+        "tables": [table_values(table) for table in tables if table.name != "members"],
     }
 
 
-def _ways(uid: str, bundle: Bundle | None, other: str, *, turned: bool) -> Ways:
+def _ways(uid: str, bundle: Bundle | None, other: str, *, turned: bool, limit: int) -> Ways:
     cypher = (
         f"MATCH (u:Unit)-[m:MEMBER_OF]->(:Family {{uid: {cypher_text(uid)}}}) "
         "RETURN u.uid, m.position, m.angle_deg ORDER BY m.position"
@@ -228,8 +253,8 @@ def _ways(uid: str, bundle: Bundle | None, other: str, *, turned: bool) -> Ways:
         f"MATCH (:Family {{uid: {cypher_text(up)}}})<-[:MEMBER_OF]-(up:Unit)-[e:CONNECTS]->(down:Unit)"
         f"-[:MEMBER_OF]->(:Family {{uid: {cypher_text(down)}}}) RETURN up.uid, down.uid, e.sum, e.kernel"
     )
-    more = f", limit={_CELLS}" + (", turned=True" if turned else "")
-    words = ["circuitgraph", "draw", "grid", name, "--up", up, "--down", down, "--limit", str(_CELLS)]
+    more = f", limit={limit}" + (", turned=True" if turned else "")
+    words = ["circuitgraph", "draw", "grid", name, "--up", up, "--down", down, "--limit", str(limit)]
     return Ways(
         cypher,
         f"from circuitgraph import Bundle\nfrom circuitgraph.figures import grid_figure\n"
