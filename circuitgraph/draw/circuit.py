@@ -16,9 +16,9 @@ from circuitgraph.draw.circuit_marks import (
 )
 from circuitgraph.draw.kernel import check_scale
 from circuitgraph.draw.layout import PAGE, Layout, lay_out
-from circuitgraph.draw.marks import WORDS, edge_kind
+from circuitgraph.draw.marks import WORDS, brief, edge_kind
 from circuitgraph.draw.mutual import MutualPair, find_mutual
-from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, number, shorten, signed, tag, text
+from circuitgraph.draw.svg import GREY, INK, Markup, Picture, number, shorten, signed, tag, text
 from circuitgraph.errors import GraphError
 from circuitgraph.graph import CircuitEdge, CircuitGraph, CircuitUnit
 
@@ -119,7 +119,7 @@ def draw_circuit(
     parts, width, height, desc = circuit_parts(
         graph, title=title, scale=scale, max_edges=max_edges, max_units=max_units, roles=roles
     )
-    return Picture.compose(parts, width=width, height=height, title=clean(title) or "Circuit", desc=desc)
+    return Picture.compose(parts, width=width, height=height, title=brief(title, 1000) or "Circuit", desc=desc)
 
 
 def circuit_parts(
@@ -142,8 +142,8 @@ def circuit_parts(
     full = {layer: check_scale(scale, [edge.kernel for edge in row], act) for layer, row in rows.items()}
     pairs = find_mutual(drawn)
     marked = _one_each(pairs)
-    heading = clean(title)
-    named = {uid: clean(role) for uid, role in (roles or {}).items()}
+    heading = brief(title, 1000)
+    named = {uid: brief(role) for uid, role in (roles or {}).items()}
     busiest = max(Counter(drawn.unit(edge.up).layer for edge in edges).values(), default=1)
     tile = min(_LARGEST_TILE, max(_SMALLEST_TILE, _ROOM / busiest - 6))
     lines = 2 if any(edge_kind(edge) == "mixes" for edge in edges) else 1

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from circuitgraph.draw.kernel import is_inside, scale_bar
 from circuitgraph.draw.layout import BOX_HEIGHT, Layout, Slot
-from circuitgraph.draw.marks import DASHES, INKS, WORDS, Kind, edge_figures, edge_kind, edge_tip, small_kernel
+from circuitgraph.draw.marks import DASHES, INKS, WORDS, Kind, brief, edge_figures, edge_kind, edge_tip, small_kernel
 from circuitgraph.draw.mutual import MutualPair
 from circuitgraph.draw.palette import INHIBITS
 from circuitgraph.draw.svg import GREY, Markup, clean, number, shorten, signed, tag, text, wrap
@@ -24,8 +24,8 @@ def short_uid(uid: str) -> str:
 
 
 def unit_name(unit: CircuitUnit) -> str:
-    """Return what to call a unit."""
-    return clean(unit.label) or short_uid(unit.uid)
+    """Return what to call a unit, in at most 120 letters."""
+    return brief(unit.label) or brief(short_uid(unit.uid))
 
 
 def _line_width(edge: CircuitEdge) -> float:
@@ -107,7 +107,7 @@ def draw_box(unit: CircuitUnit, slot: Slot, role: str) -> Markup:
         size = 11.5
         lines = wrap(name, room, 12)
     left, top = slot.x - slot.width / 2, slot.y - BOX_HEIGHT / 2
-    told = f"{name} ({unit.uid})" if clean(unit.label) else unit.uid
+    told = f"{brief(unit.label, 1000)} ({unit.uid})" if clean(unit.label) else unit.uid
     parts = [
         tag("title", f"{told}, role: {role}" if role else told),
         tag("rect", x=left, y=top, width=slot.width, height=BOX_HEIGHT, rx=6, fill="#f2f2f2", stroke="#4d4d4d"),

@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuitgraph.draw.kernel import check_scale, kernel_cells, scale_bar
-from circuitgraph.draw.marks import shrink
+from circuitgraph.draw.marks import brief, shrink
 from circuitgraph.draw.ranks import spread
-from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, number, shorten, signed, tag, text
+from circuitgraph.draw.svg import GREY, INK, Markup, Picture, number, shorten, signed, tag, text
 from circuitgraph.errors import GraphError, NonFiniteError, ShapeError
 from circuitgraph.graph import as_kernel
 
 __all__ = ["RingMember", "draw_family", "tuning_peak"]
 
 _WIDTH, _MARGIN = 720.0, 16.0
-_MOST = 36
+_MOST = 32
 _MOST_SAMPLES = 7200
-_INNER, _OUTER = 112.0, 214.0
+_INNER = 112.0
 _STRIP = 46.0
 
 
@@ -101,7 +101,7 @@ def tuning_peak(tuning: ArrayLike) -> tuple[float, float]:
 
 
 def _name(member: RingMember) -> str:
-    return clean(member.label) or member.uid.partition("/")[2] or member.uid
+    return brief(member.label) or member.uid.partition("/")[2] or member.uid
 
 
 def _channel(member: RingMember) -> str:
@@ -116,19 +116,24 @@ def _at(angle: float, radius: float, centre: tuple[float, float]) -> tuple[float
     )
 
 
-def _spread_round(angles: Sequence[float], gap: float) -> list[float]:
-    """Move sorted angles apart to at least `gap` degrees, in their order round the circle."""
-    if len(angles) < 2:
-        return list(angles)
-    step = min(gap, 360.0 / len(angles))
-    gaps = [(after - before) % 360 for before, after in zip(angles, [*angles[1:], angles[0]], strict=True)]
-    cut = max(range(len(gaps)), key=lambda i: (gaps[i], -i)) + 1
-    # from the middle of the widest gap once round
-    low = angles[cut - 1] + gaps[cut - 1] / 2
-    turned = [*angles[cut:], *angles[:cut]]
-    line = [low + (angle - low) % 360 for angle in turned]
-    placed = [angle % 360 for angle in spread(line, [step] * len(line), low, low + 360)]
-    return [*placed[len(angles) - cut :], *placed[: len(angles) - cut]]
+def _spread_round(angles: Sequence[float], gaps: Sequence[float]) -> list[float]:
+    """Move sorted angles apart, each to take its gap in degrees, in their order round the circle.
+
+    An angle is moved to one side or the other, never round: what is returned may lie below 0 or above 360.
+    """
+    share = min(1.0, 360.0 / sum(gaps))
+    rooms = [gap * share for gap in gaps]
+    between = [(after - before) % 360 for before, after in zip(angles, [*angles[1:], angles[0]], strict=True)]
+    cut = max(range(len(between)), key=lambda i: (between[i], -i)) + 1
+    # a line from the middle of the widest gap once round
+    low = angles[cut - 1] + between[cut - 1] / 2
+    order = [*range(cut, len(angles)), *range(cut)]
+    line = [low + (angles[i] - low) % 360 for i in order]
+    placed = spread(line, [rooms[i] for i in order], low, low + 360)
+    out = [0.0] * len(angles)
+    for i, start, place in zip(order, line, placed, strict=True):
+        out[i] = angles[i] + place - start
+    return out
 
 
 def _samples(tuning: NDArray[np.float64], count: int = 360) -> NDArray[np.float64]:
@@ -154,7 +159,7 @@ def draw_family(
     scale
         The weight that has the full colour, the same for all kernels; the largest if None.
     limit
-        How many are drawn on the ring, at most 36; the picture says how many there are.
+        How many are drawn on the ring, at most 32; the picture says how many there are.
 
     Returns
     -------
@@ -180,7 +185,7 @@ def draw_family(
     shown = turned[: min(limit, _MOST)]
     kernels = [m.kernel for m in shown if isinstance(m.kernel, np.ndarray)]
     full = check_scale(scale, kernels, "drawing a family")
-    heading = clean(title) or "Family"
+    heading = brief(title, 1000) or "Family"
     parts = [text(shorten(heading, _WIDTH - 32, 16.5), _MARGIN, 26, 16, font_weight="600")]
     count = f"{len(members):,} {'unit' if len(members) == 1 else 'units'}"
     said = f"{count}, {len(turned):,} with an angle"
@@ -192,8 +197,9 @@ def draw_family(
         more, y = _draw_ring(shown, y, full)
         parts += more
         if kernels:
-            parts += scale_bar(_MARGIN, y - 40, 170, full)
-        y += 8
+            parts += scale_bar(_MARGIN, y, 170, full)
+            y += 40
+        y += 12
     if any(m.tuning is not None for m in shown):
         more, y = _draw_strips(shown, y)
         parts += more
@@ -203,14 +209,43 @@ def draw_family(
     return Picture.compose(parts, width=_WIDTH, height=y + 8, title=heading, desc=_describe(shown, apart, said))
 
 
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """How large the members' cards are, and how far from the centre."""
+
+    radius: float
+    tile: float
+    width: float
+    height: float
+
+    def gaps(self, places: Sequence[float]) -> list[float]:
+        """Return how many degrees of the ring a card takes at each place, so that it overlaps no neighbour."""
+        out = []
+        for place in places:
+            across, along = abs(math.sin(math.radians(place))), abs(math.cos(math.radians(place)))
+            out.append(math.degrees(min(self.width / max(across, 1e-9), self.height / max(along, 1e-9)) / self.radius))
+        return out
+
+
+def _card_of(count: int, *, has_kernels: bool) -> _Card:
+    for radius, tile, width in ((214.0, 60.0, 84.0), (250.0, 46.0, 66.0), (296.0, 34.0, 46.0)):
+        tall = (tile if has_kernels else 0.0) + 32
+        card = _Card(radius, tile if has_kernels else 0.0, width, tall)
+        if sum(card.gaps([360 * i / count for i in range(count)])) <= 330:
+            break
+    return card
+
+
 def _draw_ring(shown: Sequence[RingMember], top: float, scale: float) -> tuple[list[Markup], float]:
-    has_kernels = any(m.kernel is not None for m in shown)
-    tile = 0.0
-    if has_kernels:
-        tile = min(60.0, 2 * math.pi * _OUTER / len(shown) * 0.62)
-    room = max(tile * 1.45, 52.0 if len(shown) <= 24 else 36.0)
-    centre = (_WIDTH / 2, top + _OUTER + tile / 2 + 26)
-    places = _spread_round([m.angle_deg or 0.0 for m in shown], math.degrees(room / _OUTER))
+    card = _card_of(len(shown), has_kernels=any(m.kernel is not None for m in shown))
+    angles = [m.angle_deg or 0.0 for m in shown]
+    places = angles
+    for _ in range(4):
+        # how much a card takes depends on where it lies
+        places = _spread_round(angles, card.gaps(places))
+    heights = [_at(place, card.radius, (0.0, 0.0))[1] for place in places]
+    centre = (_WIDTH / 2, top + max(_INNER + 6, card.height / 2 - min(heights)))
+    bottom = centre[1] + max(_INNER + 6, card.height / 2 + max(heights))
     parts = [
         tag("circle", cx=centre[0], cy=centre[1], r=radius, fill="none", stroke="#e3e3e3")
         for radius in (_INNER / 2, _INNER)
@@ -222,33 +257,58 @@ def _draw_ring(shown: Sequence[RingMember], top: float, scale: float) -> tuple[l
         )
     parts += _draw_lobes(shown, centre)
     for quarter in (0, 90, 180, 270):
-        x, y = _at(quarter, _INNER - 13, centre)
-        parts.append(text(f"{quarter}°", x, y + 3.5, 9.5, fill=GREY, text_anchor="middle"))
+        x, y = _at(quarter, _INNER - 15, centre)
+        halo: dict[str, str | float | None] = {"stroke": "#ffffff", "stroke_width": 3.0, "paint_order": "stroke"}
+        parts.append(text(f"{quarter}°", x, y + 3.5, 9.5, fill=GREY, text_anchor="middle", **halo))
     for member, place in zip(shown, places, strict=True):
-        angle = member.angle_deg or 0.0
-        points = [_at(angle, _INNER, centre), _at(angle, _INNER + 12, centre), _at(place, _OUTER - room * 0.55, centre)]
-        d = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points)
-        x, y = _at(place, _OUTER, centre)
-        name, uid = _name(member), _channel(member)
-        own = [
-            tag("title", f"{name} ({member.uid}), {angle:.4g} degrees"),
-            tag("path", d=d, fill="none", stroke="#8c8c8c"),
-            tag("circle", cx=points[0][0], cy=points[0][1], r=3, fill=INK),
-        ]
-        at = y + 3.5
-        if isinstance(member.kernel, np.ndarray):
-            kernel, _, _ = shrink(member.kernel, (-1, -1), 16)
-            cell = tile / max(kernel.shape)
-            height = kernel.shape[0] * cell
-            at = y - 6 - height / 2
-            own += kernel_cells(kernel, x - kernel.shape[1] * cell / 2, at, cell, scale)
-            at += height + 11
-        size = 10.0 if len(shown) <= 24 else 8.5
-        own.append(text(shorten(name, room + 12, size), x, at, size, text_anchor="middle", font_weight="600"))
-        angle_words = f"{angle:.4g}°" if name == uid else f"{shorten(uid, room - 6, 9)} {angle:.4g}°"
-        own.append(text(angle_words, x, at + size + 1, size - 1, fill=GREY, text_anchor="middle"))
-        parts.append(tag("g", *own))
-    return parts, centre[1] + _OUTER + tile / 2 + 34
+        parts.append(_draw_member(member, place, card, centre, scale))
+    return parts, bottom
+
+
+def _draw_member(member: RingMember, place: float, card: _Card, centre: tuple[float, float], scale: float) -> Markup:
+    """Draw a member's dot on the circle, its card where there is room, and a line that winds from one to the other."""
+    angle = member.angle_deg or 0.0
+    across, along = abs(math.sin(math.radians(place))), abs(math.cos(math.radians(place)))
+    half = 16.0 if member.kernel is None else card.height / 2
+    inside = min(half / max(across, 1e-9), card.width / 2 / max(along, 1e-9))
+    ends = (_INNER, card.radius - inside - 3)
+    steps = max(1, math.ceil(abs(place - angle) / 8))
+    points = [
+        _at(angle + (place - angle) * i / steps, ends[0] + (ends[1] - ends[0]) * i / steps, centre)
+        for i in range(steps + 1)
+    ]
+    start = _at(angle, _INNER, centre)
+    x, y = _at(place, card.radius, centre)
+    name, uid = _name(member), _channel(member)
+    own = [
+        tag("title", f"{name} ({member.uid}), {angle:.4g} degrees"),
+        tag("path", d="M" + "L".join(f"{number(px)} {number(py)}" for px, py in points), fill="none", stroke="#8c8c8c"),
+        tag("circle", cx=start[0], cy=start[1], r=3, fill=INK),
+    ]
+    at = y - card.height / 2
+    if isinstance(member.kernel, np.ndarray):
+        kernel, _, _ = shrink(member.kernel, (-1, -1), 16)
+        cell = card.tile / max(kernel.shape)
+        left, above = x - kernel.shape[1] * cell / 2, at + (card.tile - kernel.shape[0] * cell) / 2
+        own += kernel_cells(kernel, left, above, cell, scale)
+    at += card.tile + 12 if member.kernel is not None else card.height / 2 - 2
+    size = 10.0 if card.width > 60 else 8.5
+    said = f"{angle:.4g}°"
+    if name == uid:
+        own.append(text(_fitting(uid, card.width, size), x, at, size, text_anchor="middle", font_weight="600"))
+    else:
+        own.append(text(shorten(name, card.width, size), x, at, size, text_anchor="middle", font_weight="600"))
+        said = f"{_fitting(uid, card.width - 30, size - 1)} {said}"
+    own.append(text(said, x, at + size + 1, size - 1, fill=GREY, text_anchor="middle"))
+    return tag("g", *own)
+
+
+def _fitting(uid: str, width: float, size: float) -> str:
+    """Return a uid's last part where the whole does not fit."""
+    if shorten(uid, width, size) == uid:
+        return uid
+    last = max(uid.rfind(":"), uid.rfind("@"))
+    return shorten(uid[last:] if last > 0 else uid, width, size)
 
 
 def _draw_lobes(shown: Sequence[RingMember], centre: tuple[float, float]) -> list[Markup]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field
 
+from circuitgraph.draw.marks import brief
 from circuitgraph.draw.svg import GREY, Markup, clean, shorten, tag, text, wrap
 from circuitgraph.errors import ShapeError
 
@@ -129,7 +130,7 @@ def draw_image(image: EvidenceImage, x: float, y: float, width: float, height: f
     """
     caption, source = clean(image.caption), clean(image.source)
     parts = [
-        tag("title", caption or "Evidence image"),
+        tag("title", brief("; ".join(part for part in (caption, source) if part), 1000) or "Evidence image"),
         tag("rect", x=x, y=y, width=width, height=height, fill="#f2f2f2"),
         tag("image", href=image.uri, x=x, y=y, width=width, height=height, preserveAspectRatio="xMidYMid meet"),
     ]

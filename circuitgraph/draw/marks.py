@@ -9,11 +9,22 @@ from numpy.typing import NDArray
 
 from circuitgraph.draw.kernel import kernel_cells
 from circuitgraph.draw.palette import EXCITES, INHIBITS, MIXES
-from circuitgraph.draw.svg import Markup, number, signed, tag
+from circuitgraph.draw.svg import Markup, clean, number, signed, tag
 from circuitgraph.graph import CircuitEdge
 from circuitgraph.kernels import summarise
 
-__all__ = ["DASHES", "INKS", "WORDS", "Kind", "edge_figures", "edge_kind", "edge_tip", "shrink", "small_kernel"]
+__all__ = [
+    "DASHES",
+    "INKS",
+    "WORDS",
+    "Kind",
+    "brief",
+    "edge_figures",
+    "edge_kind",
+    "edge_tip",
+    "shrink",
+    "small_kernel",
+]
 
 Kind = Literal["excites", "inhibits", "mixes"]
 
@@ -25,6 +36,12 @@ DASHES = {"excites": None, "inhibits": "7 4", "mixes": "9 3 2 3"}
 _MIXED_BELOW = 0.2
 """An edge mixes when the magnitude of its sum is under this share of its l1, as `MIXES` in the store."""
 _MOST_CELLS = 32
+
+
+def brief(label: str, most: int = 120) -> str:
+    """Clean a label and cut it to so many letters: where it is told again and again, it must not fill the file."""
+    kept = clean(label)
+    return kept if len(kept) <= most else kept[: most - 1].rstrip() + "…"
 
 
 def edge_kind(edge: CircuitEdge) -> Kind:

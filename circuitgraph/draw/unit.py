@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from circuitgraph.draw.image import EvidenceImage, draw_image
 from circuitgraph.draw.kernel import check_scale, is_inside, scale_bar
-from circuitgraph.draw.marks import INKS, WORDS, edge_figures, edge_kind, edge_tip, small_kernel
+from circuitgraph.draw.marks import INKS, WORDS, brief, edge_figures, edge_kind, edge_tip, small_kernel
 from circuitgraph.draw.svg import GREY, Markup, Picture, clean, number, shorten, signed, tag, text, wrap
 from circuitgraph.errors import GraphError
 from circuitgraph.graph import CircuitEdge, CircuitUnit
@@ -70,15 +70,15 @@ def draw_unit(
     ShapeError
         `scale` is not a finite number above 0.
     """
-    names = {uid: clean(label) for uid, label in (labels or {}).items()}
-    name = clean(unit.label) or names.get(unit.uid) or _short(unit.uid)
+    names = {uid: brief(label) for uid, label in (labels or {}).items()}
+    name = brief(unit.label) or names.get(unit.uid) or _short(unit.uid)
     sides = {
         "Downstream": (list(downstream), downstream_count, "the downstream unit's"),
         "Upstream": (list(upstream), upstream_count, "this unit's"),
     }
     for side, (edges, count, _) in sides.items():
         _check_side(unit, side, edges, count)
-    heading = clean(title) or name
+    heading = brief(title, 1000) or name
     parts: list[Markup] = [text(shorten(heading, _WIDTH - 32, 16.5), _MARGIN, 26, 16, font_weight="600")]
     y = 42.0
     said = []
@@ -121,7 +121,7 @@ def _draw_side(
     full = check_scale(scale, [edge.kernel for edge in shown], "drawing a unit")
     said = f"{side}: showing {len(shown):,} of {whole:,}"
     if whole > len(shown) > 0:
-        said += f", the strongest by {clean(by)}"
+        said += f", the strongest by {brief(by, 30)}"
     parts = [text(said, _MARGIN, y + 14, 13, font_weight="600")]
     if not shown:
         note = "No edge." if not whole else "None was given."
@@ -193,11 +193,7 @@ def _draw_middle(
         uid = shorten(_short(unit.uid), box - 8, 10)
         own.append(text(uid, _MARGIN + box / 2, at + 2, 10, fill=GREY, text_anchor="middle"))
     parts = [_rule(y), tag("g", *own)]
-    at = top + 72
-    for fact in list(facts)[:4]:
-        parts.append(text(shorten(clean(fact), box, 10), _MARGIN, at, 10, fill=GREY))
-        at += 13
-    bottom = max(top + 56, at - 10)
+    bottom = top + 56
     x = _MARGIN + box + 14
     for image in list(images)[:_MOST_IMAGES]:
         drawn, height = draw_image(image, x, top, side - 8, side - 8)
@@ -208,6 +204,9 @@ def _draw_middle(
         left_out = f"Showing {_MOST_IMAGES} of {len(images)} pictures."
         parts.append(text(left_out, _MARGIN + box + 14, bottom + 4, 10, fill=GREY))
         bottom += 12
+    for fact in list(facts)[:4]:
+        bottom += 14
+        parts.append(text(shorten(clean(fact), _WIDTH - 2 * _MARGIN, 10), _MARGIN, bottom + 2, 10, fill=GREY))
     bottom += 14
     return [*parts, _rule(bottom)], bottom + 10
 
