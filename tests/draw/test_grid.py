@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from circuitgraph.draw import draw_grid
+from circuitgraph.draw import EvidenceImage, draw_grid
 from circuitgraph.draw.palette import colour
 from circuitgraph.draw.turned import relative_deg, turn_family
 from circuitgraph.errors import NonFiniteError, ShapeError
@@ -303,3 +305,36 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         draw_grid(KERNELS, anchor=(math.nan, 0))
     with pytest.raises(ShapeError, match="scale"):
         draw_grid(KERNELS, scale=-1)
+
+
+def _image(size: int, *, caption: str = "") -> EvidenceImage:
+    """A PNG of about as many bytes, of noise."""
+    side = max(1, int((size / 3) ** 0.5))
+    noise = np.random.default_rng(size).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(noise).save(out, "PNG")
+    return EvidenceImage(out.getvalue(), caption=caption)
+
+
+def test_pictures_of_units_stand_at_the_margins() -> None:
+    down = [_image(300, caption=f"down {place}") for place in range(3)]
+    up = [_image(400), None, _image(500), None]
+    picture = draw_grid(KERNELS, down_images=down, up_images=up)
+    found = list(root_of(picture).iter(f"{SVG}image"))
+    assert [image.attrib["href"] for image in found] == [up[0].uri, up[2].uri, *(image.uri for image in down)]  # type: ignore[union-attr]
+    lefts = [x for x, _ in corners_of(picture)]
+    assert all(float(image.attrib["x"]) + 40 < min(lefts) for image in found[2:])
+    assert all(float(image.attrib["y"]) + 40 < corners_of(picture)[0][1] for image in found[:2])
+    assert "down 1" in tips_of(picture)
+    turned = draw_grid(
+        KERNELS, down_images=down, up_images=up, turned=True, down_angles_deg=[0, 9, 99], up_angles_deg=[1, 2, 3, 4]
+    )
+    assert len(list(root_of(turned).iter(f"{SVG}image"))) == 3
+
+
+def test_pictures_that_are_too_large_together_are_left_out_and_counted() -> None:
+    heavy = [_image(900_000) for _ in range(3)]
+    picture = draw_grid(KERNELS, down_images=heavy, up_images=[*heavy, _image(300)])
+    assert len(list(root_of(picture).iter(f"{SVG}image"))) == 4
+    assert "3 pictures of units are left out, they are too large." in words_of(picture)
+    assert len(picture.svg) < 5_000_000
