@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ from circuitgraph.web.memory import remembered
 from circuitgraph.web.search_index import Hit, SearchIndex
 from circuitgraph.web.versions import catalogue_state
 
-__all__ = ["Found", "search"]
+__all__ = ["Found", "search", "warm"]
 
 _LONGEST = 200
 _BY_ID = 40
@@ -38,12 +39,13 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Some of what was found, from `offset` on, of `count`."""
+    """Some of what was found, from `offset` on, of `count`; `beyond` more fit less well and are not listed."""
 
     text: str
     hits: tuple[Hit, ...]
     count: int
     offset: int = 0
+    beyond: int = 0
 
     @property
     def rows(self) -> list[dict[str, str]]:
@@ -69,12 +71,18 @@ def search(explorer: Explorer, text: str, *, limit: int = 20, offset: int = 0) -
     first = list(_by_id(explorer, wanted))
     head = first[offset : offset + limit]
     # what was found by its id is not found again
-    beside, count = _index(explorer).find(
+    beside, count, beyond = _index(explorer).find(
         wanted, limit=limit - len(head), offset=max(0, offset - len(first)), without={hit.uid for hit in first}
     )
     labels = names_of(explorer.catalogue, [hit.uid for hit in head if hit.kind == "unit"])
     named = [Hit(hit.uid, hit.kind, labels.get(hit.uid, hit.title), hit.note) for hit in head]
-    return Found(wanted, (*named, *beside), count + len(first), offset)
+    return Found(wanted, (*named, *beside), count + len(first), offset, beyond)
+
+
+def warm(explorer: Explorer) -> None:
+    """Make the index before somebody asks; what is wrong is said to who asks."""
+    with suppress(CircuitGraphError, OSError, sqlite3.Error):
+        search(explorer, "a", limit=1)
 
 
 def _index(explorer: Explorer) -> SearchIndex:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 import socket
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from circuitgraph.errors import MissingExtraError, PortTakenError
 from circuitgraph.web.explorer import Explorer
+from circuitgraph.web.search import warm
 
 if TYPE_CHECKING:
     import uvicorn
@@ -73,7 +75,10 @@ def serve(explorer: Explorer, listening: socket.socket, *, token: str, hosts: tu
     KeyboardInterrupt
         Somebody pressed Ctrl-C.
     """
-    server_of(make_served_app(explorer, token=token, hosts=hosts)).run(sockets=[listening])
+    server = server_of(make_served_app(explorer, token=token, hosts=hosts))
+    # the first to search need not wait
+    Thread(target=warm, args=(explorer,), daemon=True).start()
+    server.run(sockets=[listening])
 
 
 def make_served_app(explorer: Explorer, *, token: str, hosts: tuple[str, ...] = ()) -> Any:

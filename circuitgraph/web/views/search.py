@@ -26,6 +26,9 @@ def view_search(explorer: Explorer, asked: Asked) -> Page:
     address = with_query("/search", q=found.text, limit="" if limit == _SHOWN else str(limit), first=str(first or ""))
     rows = [{**row, "address": address_of(row["uid"])} for row in found.rows]
     paging = Paging(first, found.count, limit).as_dict(address, "first")
+    notes = []
+    if found.beyond:
+        notes.append(f"{found.beyond:,} more names hold these words and are not listed; write more of the name")
     return Page(
         "search",
         address,
@@ -34,6 +37,7 @@ def view_search(explorer: Explorer, asked: Asked) -> Page:
         {"q": found.text, "rows": rows, **paging, "shown": len(rows)},
         ways=_ways(explorer, found.text) if found.text else Ways(),
         versions=versions_of(explorer, *explorer.bundles),
+        notes=tuple(notes),
     )
 
 
