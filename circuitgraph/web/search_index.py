@@ -74,7 +74,9 @@ class SearchIndex:
         self._db = sqlite3.connect(":memory:", check_same_thread=False)
         self._begin()
 
-    def find(self, text: str, *, limit: int, offset: int = 0, without: Collection[str] = ()) -> tuple[list[Hit], int]:
+    def find(
+        self, text: str, *, limit: int, offset: int = 0, without: Collection[str] = ()
+    ) -> tuple[list[Hit], int, int]:
         """Return some of the things, then claims, in which all words of a text begin words.
 
         What is called just so comes first, then what begins so, then by how rare the words are; claims come newest
