@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuitgraph.draw.circuit import circuit_parts
-from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, number, shorten, signed, tag, text
+from circuitgraph.draw.marks import brief
+from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, number, shorten, signed, tag, text, wrap
 from circuitgraph.errors import NonFiniteError, ShapeError
 from circuitgraph.graph import CircuitGraph
 
@@ -20,6 +21,7 @@ __all__ = ["NullSample", "draw_match", "draw_null"]
 _WIDTH, _MARGIN = 720.0, 16.0
 _PLOT = 110.0
 _MOST_SCORES = 10_000_000
+_LARGEST = 1e300
 _BAR = "#bdbdbd"
 _NO_NULL = "This score has no null: it ranks matches, it does not test them."
 
@@ -56,8 +58,8 @@ class NullSample:
 
 def _checked(score: float, null_scores: ArrayLike | None) -> NDArray[np.float64]:
     act = "drawing a null"
-    if not math.isfinite(score):
-        raise NonFiniteError(f"{act}: the score is {score}, a finite number is wanted.")
+    if not abs(score) <= _LARGEST:
+        raise NonFiniteError(f"{act}: the score is {score}, a finite number up to {_LARGEST:.0e} is wanted.")
     if null_scores is None:
         return np.zeros(0)
     given: NDArray[Any] = np.asarray(null_scores)
@@ -67,9 +69,12 @@ def _checked(score: float, null_scores: ArrayLike | None) -> NDArray[np.float64]
             f"real numbers in a line, at most {_MOST_SCORES:,}, are wanted."
         )
     scores = given.astype(np.float64).ravel()
-    bad = np.flatnonzero(~np.isfinite(scores))
+    bad = np.flatnonzero(~(np.abs(scores) <= _LARGEST))
     if len(bad):
-        raise NonFiniteError(f"{act}: {len(bad)} of {scores.size} null scores are no finite number, first {bad[0]}.")
+        raise NonFiniteError(
+            f"{act}: {len(bad):,} of {scores.size:,} null scores are no finite number up to {_LARGEST:.0e}, "
+            f"the first is number {bad[0]} ({scores[bad[0]]})."
+        )
     return scores
 
 
@@ -127,7 +132,7 @@ def draw_null(
     ShapeError
         The null's scores are not a line of numbers, or p or q lies outside 0 to 1.
     """
-    heading = clean(title) or "Score and null"
+    heading = brief(title, 1000) or "Score and null"
     parts = [text(shorten(heading, _WIDTH - 32, 16.5), _MARGIN, 26, 16, font_weight="600")]
     more, height, desc = _null_parts(
         score, null_scores, 40.0, name=name, p=p, q=q, draws=draws, sample=sample, is_low_better=is_low_better
@@ -151,7 +156,7 @@ def _null_parts(
     scores = _checked(score, null_scores)
     _check_share(p, "p")
     _check_share(q, "q")
-    null = clean(name)
+    null = brief(name)
     figures = [f"score {_written(score)}"]
     figures += [f"{word} = {value:.3g}" for word, value in (("p", p), ("q", q)) if value is not None]
     if scores.size:
@@ -173,15 +178,16 @@ def _null_parts(
         said.append("the scores of its draws were not kept, so there is no histogram")
     else:
         said = [_NO_NULL]
-    parts = [
-        text(" · ".join(figures), _MARGIN, top + 14, 13, font_weight="600"),
-        text(shorten(" · ".join(said), width - 2 * _MARGIN, 11), _MARGIN, top + 31, 11, fill=GREY),
-    ]
+    parts = [text(" · ".join(figures), _MARGIN, top + 14, 13, font_weight="600")]
     desc = f"{', '.join(figures)}; {'; '.join(said)}."
-    y = top + 44
+    y = top + 31
+    for line in wrap(" · ".join(said), width - 2 * _MARGIN, 11, lines=3):
+        parts.append(text(line, _MARGIN, y, 11, fill=GREY))
+        y += 15
+    y -= 2
     note = sample.left_out(scores.size) if sample is not None and scores.size else ""
     if note:
-        parts.append(text(note, _MARGIN, top + 46, 11, fill=GREY))
+        parts.append(text(note, _MARGIN, y + 2, 11, fill=GREY))
         desc, y = f"{desc} {note}", y + 15
     if scores.size:
         observed, statistic = (score, "score") if sample is None else (sample.observed, sample.statistic)
@@ -194,7 +200,7 @@ def _bins(score: float, scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return edges of 8 to 40 equal bins over the null's scores, one of which the observed score does not stretch."""
     low, high = float(scores.min()), float(scores.max())
     if low == high:
-        half = max(abs(low), abs(score - low), 1e-12) * 0.02
+        half = 0.02 * max(abs(low), abs(score - low)) or 0.5
         return np.array([low - half, low + half])
     quarter = np.subtract(*np.percentile(scores, [75, 25]))
     step = 2 * float(quarter) / scores.size ** (1 / 3)
@@ -250,10 +256,10 @@ def _histogram(score: float, scores: NDArray[np.float64], y: float, width: float
                 )
             )
     parts.append(tag("g", *bars))
-    for value in _ticks(low, high):
+    for value, word in _ticks(low, high):
         x = place(value)
         parts.append(tag("path", d=f"M{number(x)} {number(floor)}v4", fill="none", stroke="#8c8c8c"))
-        parts.append(text(_written(value), x, floor + 16, 10, fill=GREY, text_anchor="middle"))
+        parts.append(text(word, x, floor + 16, 10, fill=GREY, text_anchor="middle"))
     at = place(score)
     side = "end" if at > (left + right) / 2 else "start"
     parts += [
@@ -272,10 +278,15 @@ def _histogram(score: float, scores: NDArray[np.float64], y: float, width: float
     return parts
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def _ticks(low: float, high: float) -> list[tuple[float, str]]:
+    """Return round numbers between two, at most 8, with as many decimals as tell them apart."""
     step = 10.0 ** math.floor(math.log10((high - low) / 4))
     step *= next(more for more in (1, 2, 5, 10) if (high - low) / (step * more) <= 7)
-    return [step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    values = [step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+    if step >= 1e-4 and max(abs(low), abs(high)) < 1e6:
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        return [(value, f"{value:.{decimals}f}".replace("-", "−")) for value in values]
+    return [(value, _written(value)) for value in values]
 
 
 def draw_match(
@@ -323,7 +334,7 @@ def draw_match(
     NonFiniteError, ShapeError
         As for `draw_null` and `circuitgraph.draw.draw_circuit`.
     """
-    heading = clean(title) or "Match"
+    heading = brief(title, 1000) or "Match"
     circuit, width, height, told = circuit_parts(graph, title=heading, scale=scale, max_edges=max_edges, roles=roles)
     parts = [
         *circuit,
