@@ -122,7 +122,7 @@ class Guarded:
         if len(request.scope["path"]) > _LONGEST_PATH or len(request.scope["query_string"]) > _LONGEST_QUERY:
             return PlainTextResponse("An address of at most 4 KiB, with 8 KiB behind its ?, is taken.\n", 414)
         if request.method != "POST":
-            return None
+            return _asked_elsewhere(request)
         if self._explorer.is_public:
             return PlainTextResponse("This explorer is public: nothing can be written.\n", 403)
         origins = request.headers.getlist("origin")
@@ -164,6 +164,14 @@ class Guarded:
         if hmac.compare_digest(given[-1].encode("utf-8", "surrogatepass"), token) and not self._explorer.is_public:
             answer.set_cookie(_cookie(request), self._token, httponly=True, samesite="strict")
         return answer
+
+
+def _asked_elsewhere(request: Request) -> Response | None:
+    """Refuse what a page of another site asks for behind its reader's back: links to us are followed, no more."""
+    site = request.headers.get("sec-fetch-site", "none")
+    if site in ("cross-site", "same-site") and request.headers.get("sec-fetch-mode") != "navigate":
+        return PlainTextResponse("Pages of other sites may link here, and no more.\n", 403)
+    return None
 
 
 _TOO_LARGE = PlainTextResponse("A form of at most 1 MiB is taken.\n", 413)
