@@ -40,9 +40,10 @@ def view_families(explorer: Explorer, asked: Asked) -> Page:
     network = check_network_name(asked.parts["network"])
     bundle = explorer.bundle_if_any(network)
     catalogue = explorer.catalogue
-    if bundle is None and catalogue is None:
-        explorer.bundle(network)
     found = [family for family in iter_families(bundle, catalogue) if family.uid.startswith(f"{network}/")]
+    if bundle is None and not found:
+        # nothing of it is known here, which this says
+        explorer.bundle(network)
     order = {layer.uid: layer.index for layer in bundle.layers} if bundle is not None else {}
     found.sort(key=lambda family: (order.get(family.layer, len(order)), family.uid))
     held = _by_uid(bundle)
