@@ -101,7 +101,10 @@ def view_feature(explorer: Explorer, asked: Asked) -> Page:
             "reference": entry.reference,
         }
     # the arguments come first, as on every page of a thing
-    tables = [table_values(replace(table, notes=_unsaid(table.notes, shown.notes))) for table in shown.tables()]
+    tables = [
+        table_values(replace(table, title=table.title.replace(now, "it"), notes=_unsaid(table.notes, shown.notes)))
+        for table in shown.tables()
+    ]
     said = [f"{entry.name}: {entry.definition}"] if entry is not None else []
     return Page(
         "feature",
