@@ -288,7 +288,8 @@ def _thresholds(state: _State, drafted: Drafted) -> dict[str, float | int | str]
         said["added_neighbours_of"] = ", ".join(state.add)
     if state.remove:
         said["removed"] = ", ".join(state.remove)
-    return {**said, "kept": len(drafted.graph.edges), "of": drafted.edge_count + drafted.weak_count}
+    whole = _looked_at(drafted.graph) or drafted.edge_count + drafted.weak_count
+    return {**said, "kept": len(drafted.graph.edges), "of": whole}
 
 
 def _fingerprint(graph: CircuitGraph) -> str:
@@ -382,7 +383,7 @@ def _page(
 
 
 def _looked_at(graph: CircuitGraph) -> int | None:
-    """Return how many edges the ones that are shown were chosen from, by `circuit_around` or `circuit_between`."""
+    """Return of how many edges `circuit_around` or `circuit_between` chose those that it began with."""
     for name in ("around", "between"):
         said = graph.attributes.get(name)
         if isinstance(said, dict) and isinstance(said.get("of"), int):
