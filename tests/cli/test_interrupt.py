@@ -27,6 +27,8 @@ import os, signal
 from circuitgraph.bundle import BundleWriter
 from circuitgraph.cli.main import main
 
+# whom a shell began with & does not hear it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 real, done = BundleWriter.add_target, []
 
 def add_target(self, *arguments, **named):
