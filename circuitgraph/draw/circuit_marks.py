@@ -70,11 +70,13 @@ def draw_tile(edge: CircuitEdge, units: Mapping[str, CircuitUnit], slot: Slot, s
     x, y = slot.x - tile / 2, slot.y - slot.height / 2
     names = f"{unit_name(units[edge.up])} → {unit_name(units[edge.down])}"
     told = f"{names}: sum {signed(edge.sum, 3)}, {WORDS[edge_kind(edge)]}"
-    cells, _, height, note = small_kernel(edge, x, y, tile, scale)
-    # wide and flat kernels lie in the middle of the square; their words follow below them
-    bottom = y + (tile + height) / 2
+    cells, width, height, note = small_kernel(edge, x, y, tile, scale, widest_cell=26)
+    # small kernels lie in the middle of the square; their line goes on to their edge, their words follow below
+    top, bottom = y + (tile - height) / 2, y + (tile + height) / 2
     lines = _in_lines(edge_figures(edge))
-    ground = tag("rect", x=x - 1, y=y, width=tile + 2, height=bottom - y + 4 + 12 * len(lines), fill="#ffffff")
+    wide = max(width, min(tile, 6.5 * max(map(len, lines))))
+    tall = bottom - top + 4 + 12 * len(lines)
+    ground = tag("rect", x=slot.x - wide / 2 - 1, y=top - 1, width=wide + 2, height=tall + 1, fill="#ffffff")
     words = [
         text(figures, slot.x, bottom + 12 + 12 * line, 10.5, text_anchor="middle") for line, figures in enumerate(lines)
     ]
@@ -192,9 +194,9 @@ def circuit_legend(
             ),
             text("inhibit each other", at + 35, y + 14, 11),
         ]
-    notes = ["Σ: sum of the kernel's weights."]
+    notes = ["Σ: sum of weights."]
     if "mixes" in kinds:
-        notes[0] += " ↑ ↓ ← →: sums above, below, left and right of the centre."
+        notes[0] += " ↑ ↓ ← → ● ○: sums above, below, left of, right of, at, around the centre."
     if any(is_inside(edge.anchor, edge.kernel) for edge in edges):
         notes.append("Outlined cell: the centre, the downstream unit's own position.")
     if any(edge.share_in is not None for edge in edges):

@@ -16,6 +16,7 @@ from circuitgraph.kernels import summarise
 __all__ = [
     "DASHES",
     "INKS",
+    "MOST_SHOWN_CELLS",
     "WORDS",
     "Kind",
     "brief",
@@ -35,7 +36,8 @@ DASHES = {"excites": None, "inhibits": "7 4", "mixes": "9 3 2 3"}
 
 _MIXED_BELOW = 0.2
 """An edge mixes when the magnitude of its sum is under this share of its l1, as `MIXES` in the store."""
-_MOST_CELLS = 32
+MOST_SHOWN_CELLS = 32
+"""Rows and columns of a kernel among others; a larger one is averaged."""
 
 
 def brief(label: str, most: int = 120) -> str:
@@ -52,13 +54,16 @@ def edge_kind(edge: CircuitEdge) -> Kind:
 
 
 def edge_figures(edge: CircuitEdge) -> str:
-    """Return the sum, or, where it hides what the edge does, the sums on the two sides that differ most."""
+    """Return the sum, or, where it hides what the edge does, the two sums that differ most.
+
+    ↑ ↓ above and below the anchor, ← → left and right of it, ● ○ at it and around it.
+    """
     if edge_kind(edge) != "mixes":
         return f"Σ {signed(edge.sum)}"
     said = {name: float(values[0]) for name, values in summarise(edge.kernel[np.newaxis], edge.anchor).items()}
-    if abs(said["top"] - said["bottom"]) >= abs(said["left"] - said["right"]):
-        return f"↑ {signed(said['top'])} ↓ {signed(said['bottom'])}"
-    return f"← {signed(said['left'])} → {signed(said['right'])}"
+    sides = (("↑", "top", "↓", "bottom"), ("←", "left", "→", "right"), ("●", "centre", "○", "surround"))
+    mark, one, other_mark, other = max(sides, key=lambda side: abs(said[side[1]] - said[side[3]]))
+    return f"{mark} {signed(said[one])} {other_mark} {signed(said[other])}"
 
 
 def edge_tip(kind: Kind, x: float, y: float) -> Markup:
@@ -72,7 +77,7 @@ def edge_tip(kind: Kind, x: float, y: float) -> Markup:
 
 
 def shrink(
-    kernel: NDArray[np.floating[Any]], anchor: tuple[float, float], most: int = _MOST_CELLS
+    kernel: NDArray[np.floating[Any]], anchor: tuple[float, float], most: int = MOST_SHOWN_CELLS
 ) -> tuple[NDArray[np.floating[Any]], tuple[float, float], int]:
     """Average a kernel over square blocks until it has at most `most` rows and columns.
 

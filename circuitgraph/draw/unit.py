@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from circuitgraph.draw.image import EvidenceImage, draw_image
 from circuitgraph.draw.kernel import check_scale, is_inside, scale_bar
-from circuitgraph.draw.marks import INKS, WORDS, brief, edge_figures, edge_kind, edge_tip, small_kernel
+from circuitgraph.draw.marks import (
+    INKS,
+    MOST_SHOWN_CELLS,
+    WORDS,
+    brief,
+    edge_figures,
+    edge_kind,
+    edge_tip,
+    small_kernel,
+)
 from circuitgraph.draw.svg import GREY, Markup, Picture, clean, number, shorten, signed, tag, text, wrap
 from circuitgraph.errors import GraphError
 from circuitgraph.graph import CircuitEdge, CircuitUnit
@@ -17,7 +26,7 @@ _WIDTH, _MARGIN = 720.0, 16.0
 _PER_ROW = 4
 _CARD = (_WIDTH - 2 * _MARGIN) / _PER_ROW
 _KERNEL = 124.0
-_CARD_HEIGHT = _KERNEL + 78
+_CARD_HEIGHT = _KERNEL + 58
 _MOST_EDGES, _MOST_IMAGES = 24, 6
 
 
@@ -129,20 +138,23 @@ def _draw_side(
     parts += scale_bar(_WIDTH - _MARGIN - 190, y + 4, 190, full)
     notes: list[str] = []
     if any(is_inside(edge.anchor, edge.kernel) for edge in shown):
-        notes.append("Outlined cell: the downstream unit's own position.")
+        notes.append("Outlined: the downstream unit's own position.")
     if any(edge.share_in is not None for edge in shown):
-        notes.append(f"Bar: share of {whose} total weight.")
+        notes.append(f"Bar: share of {whose} weight.")
     parts.append(text(" ".join(notes), _MARGIN, y + 32, 10, fill=GREY))
     y += 50
+    ends = [edge.up if side == "Upstream" else edge.down for edge in shown]
+    tall = _CARD_HEIGHT + (13 if any(names.get(end) for end in ends) else 0)
+    tall += 12 if any(max(edge.kernel.shape) > MOST_SHOWN_CELLS for edge in shown) else 0
     words = []
     for place, edge in enumerate(shown):
-        other = edge.up if side == "Upstream" else edge.down
+        other = ends[place]
         name = names.get(other) or _short(other)
-        x, top = _MARGIN + place % _PER_ROW * _CARD, y + place // _PER_ROW * _CARD_HEIGHT
+        x, top = _MARGIN + place % _PER_ROW * _CARD, y + place // _PER_ROW * tall
         parts.append(_draw_card(edge, other, name, x, top, full))
         up, down = (name, "it") if side == "Upstream" else ("it", name)
         words.append(f"{up} {WORDS[edge_kind(edge)]} {down} (sum {signed(edge.sum, 3)})")
-    y += -(-len(shown) // _PER_ROW) * _CARD_HEIGHT + 4
+    y += -(-len(shown) // _PER_ROW) * tall + 4
     return parts, y, f"{said}: {'; '.join(words)}."
 
 
@@ -178,14 +190,15 @@ def _draw_middle(
     unit: CircuitUnit, name: str, facts: Sequence[str], images: Sequence[EvidenceImage], y: float
 ) -> tuple[list[Markup], float]:
     """Draw the unit's own box, with facts and images beside it."""
-    box, side = 168.0, 92.0
+    box = 168.0
+    side = min(160.0, (_WIDTH - 2 * _MARGIN - box - 14) / max(1, min(len(images), _MOST_IMAGES)))
     top = y + 8
     lines = wrap(name, box - 16, 14)
     own = [
         tag("title", f"{name} ({unit.uid})"),
         tag("rect", x=_MARGIN, y=top, width=box, height=56, rx=6, fill="#f2f2f2", stroke="#4d4d4d", stroke_width=1.5),
     ]
-    at = top + 26 - 7 * (len(lines) - 1)
+    at = top + (26 if name != _short(unit.uid) else 33) - 7 * (len(lines) - 1)
     for line in lines:
         own.append(text(line, _MARGIN + box / 2, at, 13, text_anchor="middle", font_weight="600"))
         at += 14
@@ -204,9 +217,13 @@ def _draw_middle(
         left_out = f"Showing {_MOST_IMAGES} of {len(images)} pictures."
         parts.append(text(left_out, _MARGIN + box + 14, bottom + 4, 10, fill=GREY))
         bottom += 12
+    # beside the box where it is free, else below the pictures
+    left, at = (_MARGIN, bottom + 16) if images else (_MARGIN + box + 14, top + 12)
     for fact in list(facts)[:4]:
-        bottom += 14
-        parts.append(text(shorten(clean(fact), _WIDTH - 2 * _MARGIN, 10), _MARGIN, bottom + 2, 10, fill=GREY))
+        for line in wrap(clean(fact), _WIDTH - _MARGIN - left, 10):
+            parts.append(text(line, left, at, 10, fill=GREY))
+            bottom = max(bottom, at)
+            at += 14
     bottom += 14
     return [*parts, _rule(bottom)], bottom + 10
 
