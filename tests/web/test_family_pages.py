@@ -41,7 +41,7 @@ def test_every_family_is_listed_with_where_it_stands(seen: Asking, handwritten: 
     with Bundle.open(handwritten) as bundle:
         held = {family.uid: len(family.members) for family in bundle.families}
     assert {uid: row["members"] for uid, row in rows.items()} == {**held, OURS: 2}
-    assert rows[OURS]["from"].startswith("the catalogue: Ada Example")
+    assert rows[OURS]["from"].startswith("the catalogue, by Ada Example")
     assert "came with the weights" in rows[CURVES]["from"]
 
 

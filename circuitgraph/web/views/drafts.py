@@ -310,7 +310,7 @@ def _page(
     drafted = _drafted(explorer, state)
     graph, catalogue = drafted.graph, explorer.catalogue
     bundles = _bundles_of(explorer, graph)
-    names = names_of(catalogue, [unit.uid for unit in graph.units])
+    names = names_of(catalogue, [unit.uid for unit in graph.units], *bundles)
     title = _title(explorer, state)
     pairs = [(edge.up, edge.down) for edge in graph.edges]
     rests_on = [note for bundle in bundles for note in notes_between(bundle, pairs)]
@@ -395,7 +395,7 @@ def _title(explorer: Explorer, state: _State) -> str:
     if state.circuit:
         return get_circuit(explorer.need_catalogue(), state.circuit).title
     if state.around:
-        name = names_of(explorer.catalogue, [state.around]).get(state.around)
+        name = names_of(explorer.catalogue, [state.around], explorer.bundle(state.around)).get(state.around)
         short = short_name(state.around)
         return f"Circuit around {name} ({short})" if name else f"Circuit around {short}"
     return f"Circuit of {len(state.units)} units"

@@ -93,7 +93,7 @@ def view_family(explorer: Explorer, asked: Asked) -> Page:
     family = find_family(uid, bundle, catalogue)
     other, turned = asked.query.get("with", ""), asked.query.get("turned", "") in ("1", "on")
     limit = whole_number(asked, "limit", _CELLS, least=1, most=_MOST_CELLS)
-    names = names_of(catalogue, [member.unit for member in family.members[:_MEMBERS_SHOWN]])
+    names = names_of(catalogue, [member.unit for member in family.members[:_MEMBERS_SHOWN]], *_given(bundle))
     pictures: dict[str, Picture] = {}
     data: dict[str, Any] = {
         "uid": uid,
@@ -146,6 +146,10 @@ def view_family(explorer: Explorer, asked: Asked) -> Page:
     )
 
 
+def _given(bundle: Bundle | None) -> list[Bundle]:
+    return [] if bundle is None else [bundle]
+
+
 def _by_uid(bundle: Bundle | None) -> dict[str, Family]:
     return {} if bundle is None else {family.uid: family for family in bundle.families}
 
@@ -154,10 +158,10 @@ def _sources(family: FoundFamily, held: dict[str, Family]) -> str:
     """Say who says so, and whether the bundle's family of this name is another."""
     own = held.get(family.uid)
     if own is None or family.source == "came with the weights":
-        return f"{'the catalogue: ' if own is None else ''}{family.source}"
+        return f"the catalogue, by {family.source}" if own is None else "the bundle: it came with the weights"
     is_same = {(m.unit, m.position) for m in own.members} == {(m.unit, m.position) for m in family.members}
     beside = "the same came with the weights" if is_same else f"one of {len(own.members)} came with the weights"
-    return f"the catalogue: {family.source}; {beside}"
+    return f"the catalogue, by {family.source}; {beside}"
 
 
 def _others(bundle: Bundle, catalogue: BaseCatalogue | None, family: FoundFamily) -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ def view_motifs(explorer: Explorer, asked: Asked) -> Page:
     results = [] if searches is None else searches.results.all(network, named)
     data: dict[str, Any] = {
         "network": network,
-        "motifs": _listed(),
+        "motifs": [] if named else _listed(explorer, bundle),
         "jobs": [] if searches is None else [job.as_dict() for job in searches.jobs(network)],
         "results": [
             {**each.as_dict(), "address": _address(network, each.motif, each.key)} for each in results[:_RESULTS_SHOWN]
@@ -228,7 +228,7 @@ def _typed(motif: str, option: MotifOption, text: str) -> Any:
     return parts
 
 
-def _listed() -> list[dict[str, Any]]:
+def _listed(explorer: Explorer, bundle: Bundle) -> list[dict[str, Any]]:
     packages = motif_packages()
     rows = []
     for name in list_motifs():
@@ -238,7 +238,8 @@ def _listed() -> list[dict[str, Any]]:
             # its package cannot be imported; `circuitgraph motifs list` says so
             continue
         nulls = ", ".join(null.name for null in motif.nulls)
-        rows.append({"motif": name, "finds": motif.summary, "nulls": nulls, "package": packages[name]})
+        cost = _cost_of(explorer, bundle, motif)
+        rows.append({"motif": name, "finds": motif.summary, "nulls": nulls, "cost": cost, "package": packages[name]})
     return rows
 
 
@@ -249,7 +250,7 @@ def _chosen(explorer: Explorer, bundle: Bundle, motif: Motif) -> dict[str, Any]:
         "finds": motif.summary,
         "definition": motif.definition,
         "nulls": [{"name": null.name, "keeps": null.keeps, "kills": null.kills} for null in motif.nulls],
-        "cost": remembered(explorer, ("cost", bundle.sha256, motif.name), lambda: _cost(bundle, motif)),
+        "cost": _cost_of(explorer, bundle, motif),
         "options": [
             {
                 "name": option.name,
@@ -262,6 +263,11 @@ def _chosen(explorer: Explorer, bundle: Bundle, motif: Motif) -> dict[str, Any]:
             for option in options
         ],
     }
+
+
+def _cost_of(explorer: Explorer, bundle: Bundle, motif: Motif) -> str:
+    """Say how much work a search of the whole network with the usual options is."""
+    return remembered(explorer, ("cost", bundle.sha256, motif.name), lambda: _cost(bundle, motif))
 
 
 def _cost(bundle: Bundle, motif: Motif) -> str:
@@ -370,7 +376,8 @@ def _units_of(explorer: Explorer, match: Mapping[str, Any]) -> tuple[list[dict[s
     """Return a row for each unit in a role, and the uids of all."""
     bindings = match["bindings"]
     units = list(dict.fromkeys(unit for _, _, unit in bindings if isinstance(unit, str)))
-    names = names_of(explorer.catalogue, units[:_UNITS_LISTED])
+    bundle = explorer.bundles.get(_network_of(match))
+    names = names_of(explorer.catalogue, units[:_UNITS_LISTED], *([] if bundle is None else [bundle]))
     rows = [
         {"role": role, "position": position, "unit": unit, "detects": names.get(unit)}
         for role, position, unit in bindings[:_UNITS_LISTED]
