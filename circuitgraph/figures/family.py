@@ -83,7 +83,8 @@ def _shown(members: Sequence[Member], limit: int) -> list[Member]:
 
 def _label(family: FoundFamily, name: str) -> str:
     """Return what to call a member: its name, unless that is the family's, which all of them share."""
-    return "" if name.casefold() in family.name.casefold() else name
+    own = name.removeprefix("family: ").casefold()
+    return "" if own in family.name.casefold() else name
 
 
 def _kernel(bundle: Bundle, unit: str, up: str | None) -> CircuitEdge | None:

@@ -18,7 +18,7 @@ from circuitgraph.figures.selection import Selection, select_units
 
 __all__ = ["grid_figure"]
 
-_LIMIT = 16
+_LIMIT = 24
 
 
 def grid_figure(

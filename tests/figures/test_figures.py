@@ -185,7 +185,7 @@ _ANGLES = [(3, 200.0), (5, 10.0), (0, 95.0)]
 def test_a_circuit_is_the_same_from_a_record_and_from_its_graph(bundle: Bundle, catalogue: Catalogue) -> None:
     record = make_circuit(bundle, ["layer1:2", "layer2:5", "layer3:1"], title="Three", author=ADA, date=DATE)
     figure = circuit_figure(record, bundle)
-    assert figure.svg == circuit_figure(record.graph(bundle), title="Three").svg
+    assert figure.svg == circuit_figure(record.graph(bundle), bundle, title="Three").svg
     assert "&lt;" not in record._repr_html_()
     assert "2 edges" in record._repr_html_()
 
