@@ -6,6 +6,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,7 +109,9 @@ def ask(
     async def send(message: dict[str, Any]) -> None:
         said.append(message)
 
-    asyncio.run(app(scope, receive, send))
+    # a loop of its own, in a thread of its own: a browser's runs in this one
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(app(scope, receive, send))).result()
     begun = [message for message in said if message["type"] == "http.response.start"]
     assert len(begun) == 1, said
     found = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in begun[0]["headers"]]

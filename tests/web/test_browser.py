@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.web.browsing import Watch
+from tests.web.keyboard import Keyboard
 
 FAULTS = {
     "a word on the console": ("<script>console.error('said')</script>", "said", ""),
@@ -64,3 +65,22 @@ def test_it_is_content_with_a_page_without_fault(browser: Browser, address: str)
         watch.look_at(context)
         context.new_page().goto(address, wait_until="networkidle")
     assert (watch.errors, watch.strangers, watch.requests) == ([], [], [address])
+
+
+@pytest.mark.parametrize(
+    ("style", "is_seen"),
+    [("", True), ("a:focus { outline: none }", False), ("a { position: fixed; left: -900px }", False)],
+)
+def test_a_focus_that_is_not_seen_is_noted(
+    browser: Browser, address: str, style: str, is_seen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = ":focus-visible { outline: 3px solid red } "
+    monkeypatch.setattr(Handler, "body", f"<style>{own}{style}</style><a href='/'>one</a> <a href='/'>two</a>")
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(address)
+        keys = Keyboard(page)
+        keys.tab_to("two")
+        with pytest.raises(AssertionError, match="is reached by Tab"):
+            keys.tab_to("three")
+    assert (keys.unseen == []) == is_seen

@@ -41,8 +41,8 @@ def test_every_family_is_listed_with_where_it_stands(seen: Asking, handwritten: 
     with Bundle.open(handwritten) as bundle:
         held = {family.uid: len(family.members) for family in bundle.families}
     assert {uid: row["members"] for uid, row in rows.items()} == {**held, OURS: 2}
-    assert rows[OURS]["from"].startswith("the catalogue, by Ada Example")
-    assert "came with the weights" in rows[CURVES]["from"]
+    assert (rows[OURS]["catalogue"], rows[OURS]["bundle"]) == ("Ada Example, 2026-11-21", None)
+    assert rows[CURVES]["bundle"] == "the same"
 
 
 def test_members_stand_in_order_with_the_angles_of_the_bundle(seen: Asking, handwritten: Path) -> None:

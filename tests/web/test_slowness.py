@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from circuitgraph.catalogue import Catalogue, add_starter
+from circuitgraph.testing.bundles import write_synthetic_bundle
 from circuitgraph.web import slowness
 from circuitgraph.web.server import listen, server_of
 from tests.cli.running import COMMAND, environment
@@ -191,20 +193,24 @@ def test_a_head_is_a_page_without_its_body(port: int) -> None:
 
 
 @pytest.fixture
-def process(handwritten: Path, own_catalogue: Path, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [str(COMMAND), "explore", str(handwritten), "--port", "0", "--catalogue", str(own_catalogue)]
+def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The command, which explores a small network and a catalogue in its data folder."""
+    bundle = write_synthetic_bundle(tmp_path / "net.circuit", network="net")
+    with Catalogue.open(tmp_path / "data" / "catalogue", create=True) as catalogue:
+        add_starter(catalogue)
+    command = [str(COMMAND), "explore", str(bundle.path), "--port", "0"]
     variables = environment(tmp_path, CIRCUITGRAPH_AUTHOR="Ada Example")
     with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         yield process
         process.kill()
 
 
-def test_ctrl_c_ends_it_soon_although_a_client_is_slow(process: subprocess.Popen[str], own_catalogue: Path) -> None:
+def test_ctrl_c_ends_it_soon_although_a_client_is_slow(process: subprocess.Popen[str], tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stderr is not None
     entrance = urlsplit(process.stdout.readline().strip())
     port = entrance.port or 0
-    before = {path: path.read_bytes() for path in (own_catalogue / "claims").iterdir()}
+    before = {path: path.read_bytes() for path in (tmp_path / "data" / "catalogue" / "claims").iterdir()}
     looks(port)
     with socket.create_connection(("127.0.0.1", port)) as slow, socket.create_connection(("127.0.0.1", port)) as idle:
         slow.sendall(b"GET / HTTP/1.1\r\nHost: ")
@@ -220,7 +226,7 @@ def test_ctrl_c_ends_it_soon_although_a_client_is_slow(process: subprocess.Popen
     # neither tokens nor addresses come into the log
     assert entrance.query.partition("=")[2] not in said
     assert "/claims" not in said
-    assert {path: path.read_bytes() for path in (own_catalogue / "claims").iterdir()} == before
+    assert {path: path.read_bytes() for path in (tmp_path / "data" / "catalogue" / "claims").iterdir()} == before
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port))
 
