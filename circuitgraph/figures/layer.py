@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from circuitgraph.bundle import Bundle
@@ -27,6 +29,7 @@ def layer_figure(
     catalogue: BaseCatalogue | None = None,
     limit: int = _LIMIT,
     first: int = 0,
+    units: Sequence[str] | None = None,
     title: str = "",
 ) -> Picture:
     """Draw an overview of a layer, its units by channel.
@@ -43,6 +46,9 @@ def layer_figure(
     limit, first
         Most units, and the channel to begin with; what is left out is said, and is not read.
 
+    units
+        Draw these units of the layer, in this order, instead of those from `first` on.
+
     Raises
     ------
     UnknownLayerError
@@ -57,12 +63,13 @@ def layer_figure(
             f"it has channels 0 to {own.unit_count - 1}.",
             hint="Ask for 1 or more, from a channel that is there.",
         )
-    units = [str(own.unit(channel)) for channel in range(first, min(own.unit_count, first + limit))]
-    names = names_of(catalogue, units)
+    channels = range(first, min(own.unit_count, first + limit))
+    chosen = [str(own.unit(channel)) for channel in channels] if units is None else [*units][:limit]
+    names = names_of(catalogue, chosen, bundle)
     image = _image_of(bundle, own)
-    tiles = [_tile(bundle, uid, names.get(uid, ""), image) for uid in units]
+    tiles = [_tile(bundle, uid, names.get(uid, ""), image) for uid in chosen]
     said = title or short_name(own.uid)
-    if first:
+    if first and units is None:
         said += f", from channel {first}"
     return draw_layer(tiles, title=said, unit_count=own.unit_count)
 

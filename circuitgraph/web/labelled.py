@@ -10,7 +10,7 @@ from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.memory import remembered
 from circuitgraph.web.versions import catalogue_state
 
-__all__ = ["LayerClaims", "claims_by_layer"]
+__all__ = ["LayerClaims", "claims_by_layer", "labelled_units"]
 
 _COUNTS = """
 SELECT layer, COUNT(*), COUNT(DISTINCT CASE WHEN kind = 'unit' THEN subject END),
@@ -20,6 +20,13 @@ FROM claims
 WHERE subject > :first AND subject < :last AND kind IN ('unit', 'family', 'layer')
     AND NOT EXISTS (SELECT 1 FROM supersedes WHERE old = claims.id)
 GROUP BY layer
+"""
+
+_UNITS = """
+SELECT DISTINCT subject FROM claims
+WHERE subject > :first AND subject < :last AND kind = 'unit' AND predicate IN ('detects', 'responds_to')
+    AND NOT negated AND NOT EXISTS (SELECT 1 FROM supersedes WHERE old = claims.id)
+ORDER BY LENGTH(subject), subject LIMIT :most
 """
 
 
@@ -54,3 +61,12 @@ def claims_by_layer(explorer: Explorer, network: str) -> Mapping[str, LayerClaim
 def _counted(catalogue: Catalogue, network: str) -> Mapping[str, LayerClaims]:
     values = {"first": f"{network}/", "last": f"{network}/\U0010ffff"}
     return {row[0]: LayerClaims(*row[1:]) for row in catalogue.index.rows(_COUNTS, values)}
+
+
+def labelled_units(explorer: Explorer, layer: str, *, most: int) -> list[str]:
+    """Return units of a layer that are said to detect or to respond to something, by channel."""
+    catalogue = explorer.catalogue
+    if catalogue is None:
+        return []
+    values = {"first": f"{layer}:", "last": f"{layer}:\U0010ffff", "most": most}
+    return [row[0] for row in catalogue.index.rows(_UNITS, values)]

@@ -74,7 +74,7 @@ def search(explorer: Explorer, text: str, *, limit: int = 20, offset: int = 0) -
     beside, count, beyond = _index(explorer).find(
         wanted, limit=limit - len(head), offset=max(0, offset - len(first)), without={hit.uid for hit in first}
     )
-    labels = names_of(explorer.catalogue, [hit.uid for hit in head if hit.kind == "unit"])
+    labels = names_of(explorer.catalogue, [hit.uid for hit in head if hit.kind == "unit"], *explorer.bundles.values())
     named = [Hit(hit.uid, hit.kind, labels.get(hit.uid, hit.title), hit.note) for hit in head]
     return Found(wanted, (*named, *beside), count + len(first), offset, beyond)
 

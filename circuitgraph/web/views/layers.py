@@ -21,7 +21,7 @@ from circuitgraph.records import Layer
 from circuitgraph.web.asking import Paging, choice, table_values, whole_number
 from circuitgraph.web.citing import cite_weights
 from circuitgraph.web.explorer import Explorer
-from circuitgraph.web.labelled import LayerClaims, claims_by_layer
+from circuitgraph.web.labelled import LayerClaims, claims_by_layer, labelled_units
 from circuitgraph.web.memory import remembered
 from circuitgraph.web.page import Asked, Page, Route, Ways, address_of, with_query
 from circuitgraph.web.versions import catalogue_state, versions_of
@@ -33,6 +33,7 @@ __all__ = ["ROUTES", "view_layer"]
 _UNITS = 40
 _MOST_UNITS = 200
 _DRAWN = 24
+_OF_A_FAMILY = 8
 _DIRECTIONS_SHOWN = 40
 _CLAIMS_SHOWN = 20
 _NUMBERS = ("bias", "in_norm", "out_norm")
@@ -85,7 +86,6 @@ def view_layer(explorer: Explorer, asked: Asked) -> Page:
         "pairs": {**table_values(tables["pairs"]), "rows": pairs, "count": len(pairs)},
         "said": _said(explorer, layer.uid),
     }
-    first = paging.first if sort == "channel" else 0
     return Page(
         "layer",
         address,
@@ -94,7 +94,7 @@ def view_layer(explorer: Explorer, asked: Asked) -> Page:
         ways=_ways(bundle, layer, sort, paging),
         citation=cite_weights(explorer, layer.uid),
         versions=versions_of(explorer, layer.uid),
-        pictures={"units": _picture(explorer, bundle, layer, first)},
+        pictures={"units": _picture(explorer, bundle, layer, data["units"]["rows"], families, sort)},
     )
 
 
@@ -136,12 +136,39 @@ def _units(
     return found
 
 
-def _picture(explorer: Explorer, bundle: Bundle, layer: Layer, first: int) -> Picture:
+def _picture(
+    explorer: Explorer, bundle: Bundle, layer: Layer, rows: list[dict[str, Any]], families: list[FoundFamily], sort: str
+) -> Picture:
+    """Draw the units that the table shows; at first those of which something is known, then the strongest.
+
+    Most units of a large layer are blank beside those.
+    """
     catalogue = explorer.catalogue
-    key = ("layer picture", bundle.sha256, layer.uid, first, catalogue_state(explorer))
+    chosen = [row["unit"] for row in rows][:_DRAWN]
+    if sort == "channel" and rows and rows[0]["channel"] == 0:
+        chosen = _best_known(explorer, bundle, layer, families)
+    key = ("layer picture", bundle.sha256, layer.uid, tuple(chosen), catalogue_state(explorer))
     return remembered(
-        explorer, key, lambda: layer_figure(bundle, layer.uid, catalogue=catalogue, first=first, limit=_DRAWN)
+        explorer, key, lambda: layer_figure(bundle, layer.uid, catalogue=catalogue, units=chosen, limit=_DRAWN)
     )
+
+
+def _best_known(explorer: Explorer, bundle: Bundle, layer: Layer, families: list[FoundFamily]) -> list[str]:
+    known = dict.fromkeys(labelled_units(explorer, layer.uid, most=_DRAWN))
+    # a few of each family rather than all of one
+    for family in sorted(families, key=lambda each: len(each.members)):
+        known |= dict.fromkeys(member.unit for member in family.members[:_OF_A_FAMILY])
+    start = sum(each.unit_count for each in bundle.layers[: layer.index])
+    norms = bundle.units["in_norm"].slice(start, layer.unit_count).to_numpy().astype(np.float64)
+    strongest = [str(layer.unit(int(channel))) for channel in np.argsort(-norms, kind="stable")[:_DRAWN]]
+    inside = [uid for uid in known if _is_of(layer, uid)]
+    return list(dict.fromkeys([*inside, *strongest]))[:_DRAWN]
+
+
+def _is_of(layer: Layer, uid: str) -> bool:
+    """Say whether a unit that somebody names is a neuron of a layer."""
+    name, _, channel = uid.rpartition(":")
+    return name == layer.uid and channel.isascii() and channel.isdigit() and int(channel) < layer.unit_count
 
 
 def _said(explorer: Explorer, uid: str) -> list[dict[str, Any]]:

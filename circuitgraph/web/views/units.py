@@ -52,9 +52,9 @@ def view_unit(explorer: Explorer, asked: Asked) -> Page:
     catalogue = explorer.catalogue
     said = None if catalogue is None else show_subject(catalogue, uid, limit=_CLAIMS_SHOWN)
     edges = {} if bundle is None else {side: _edges(bundle, uid, side, by, limit, asked, at) for side, at in _SIDES}
-    label = names_of(catalogue, [uid]).get(uid, "")
+    label = names_of(catalogue, [uid], *([] if bundle is None else [bundle])).get(uid, "")
     families = [] if bundle is None else _families(bundle, uid)
-    called = label or next((each["name"] for each in families), "")
+    called = label.removeprefix("family: ")
     own = {"by": "" if by == "l2" else by, "limit": "" if limit == _ROWS else str(limit)}
     from_where = {at: str(edges[side].offset or "") for side, at in _SIDES if side in edges}
     address = with_query(address_of(uid), **own, **from_where)
@@ -71,11 +71,13 @@ def view_unit(explorer: Explorer, asked: Asked) -> Page:
         "limit": limit,
         "facts": {} if bundle is None else _facts(bundle, unit),
         "families": families,
-        **{side: _side(catalogue, edges[side], limit, address, at) if side in edges else None for side, at in _SIDES},
+        **dict.fromkeys(("upstream", "downstream")),
         "claims": None if said is None else _claims(said),
         "has_motifs": bundle is not None,
         "around": "" if bundle is None else f"/around/{address_of(uid).removeprefix('/unit/')}",
     }
+    if bundle is not None:
+        data |= {side: _side(bundle, catalogue, edges[side], limit, address, at) for side, at in _SIDES}
     return Page(
         "unit",
         address,
@@ -122,8 +124,10 @@ def _edges(bundle: Bundle, uid: str, side: Side, by: str, limit: int, asked: Ask
     return found if found.rows or not first else rank_edges(bundle, uid, side, by=by, limit=limit)
 
 
-def _side(catalogue: BaseCatalogue | None, ranked: RankedEdges, limit: int, address: str, at: str) -> dict[str, Any]:
-    names = names_of(catalogue, [row["unit"] for row in ranked.rows])
+def _side(
+    bundle: Bundle, catalogue: BaseCatalogue | None, ranked: RankedEdges, limit: int, address: str, at: str
+) -> dict[str, Any]:
+    names = names_of(catalogue, [row["unit"] for row in ranked.rows], bundle)
     rows = []
     for row in ranked.rows:
         ends = (row["unit"], ranked.unit) if ranked.side == "upstream" else (ranked.unit, row["unit"])
@@ -274,7 +278,7 @@ def view_edge(explorer: Explorer, asked: Asked) -> Page:
     scalars = summarise(edge.kernel[np.newaxis], edge.anchor)
     pair = tuple(str(UnitId.parse(each).layer_id) for each in (up, down))
     parts = [part for part in bundle.blocks if (part.up, part.down) == pair]
-    names = names_of(catalogue, [up, down])
+    names = names_of(catalogue, [up, down], bundle)
     said = None if catalogue is None else show_subject(catalogue, uid, limit=_CLAIMS_SHOWN)
     data: dict[str, Any] = {
         "uid": uid,
