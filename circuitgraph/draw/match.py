@@ -173,9 +173,12 @@ def _null_parts(
             said.append(f"{sample.reached:,} of {sample.count:,} null scores reach it")
     elif null or p is not None:
         said = [f"null: {null or 'unnamed'}"]
-        if draws is not None:
+        if draws:
             said.append(f"{draws:,} {'draw' if draws == 1 else 'draws'}")
-        said.append("the scores of its draws were not kept, so there is no histogram")
+            said.append("the scores of its draws were not kept, so there is no histogram")
+        else:
+            # a p that a formula gives was counted among nothing
+            said.append("no scores under it are at hand, so there is no histogram")
     else:
         said = [_NO_NULL]
     parts = [text(" · ".join(figures), _MARGIN, top + 14, 13, font_weight="600")]

@@ -54,7 +54,7 @@ def test_a_command_draws_what_the_library_draws(draw: Call, bundle: Bundle, tmp_
         "unit": (["unit", bundle.path, "layer2:7", "--top", 3], unit_figure(bundle, "layer2:7", top=3)),
         "circuit": (
             ["circuit", "--around", "layer2:7", "--bundle", bundle.path, "--top", 2],
-            circuit_figure(circuit_around(bundle, "layer2:7", hops=1, top=2)),
+            circuit_figure(circuit_around(bundle, "layer2:7", hops=1, top=2), bundle),
         ),
         "family": (["family", bundle.path, "layer1!first"], family_figure("layer1!first", bundle)),
         "layer": (["layer", bundle.path, "layer2", "--limit", 4], layer_figure(bundle, "layer2", limit=4)),

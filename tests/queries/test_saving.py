@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.errors import MotifError, UnknownUnitError
+from circuitgraph.figures import motif_figure
+from circuitgraph.figures.motif import saved_matches
 from circuitgraph.settings import Settings
 from circuitgraph.store import Store
 from circuitgraph.store.append import remove_network
@@ -19,6 +22,7 @@ from circuitgraph.store.meanings import EXAMPLES
 from circuitgraph.store.server import ManagedServer
 from circuitgraph.testing.bundles import write_synthetic_bundle
 from queries.base import Match, MotifResult, NullModel
+from queries.null_scores import Chance, NullScores
 
 NULL = NullModel("permuted_entries", "all values", "where they stand")
 
@@ -73,6 +77,20 @@ def union(one: int, other: int, **changes: Any) -> Match:
     units = {"bL": f"saved/layer2:{one}", "bR": f"saved/layer2:{other}", "u": "saved/layer3:0"}
     values: dict[str, Any] = {"score": 2.5, "effect": 1.0, "p": 0.001, "q": 0.01, "null": NULL.name}
     return Match(motif="unions", units=units, **{**values, **changes})
+
+
+def test_a_saved_match_is_drawn_with_a_sample_of_its_null(store: Store, bundle: Bundle) -> None:
+    drawn = np.random.default_rng(0).normal(size=999)
+    chance = Chance.counted(NullScores.of(drawn, null=NULL.name), 2.5, drawn)
+    make(union(1, 2, p=chance.p, chance=chance), weights_sha256=bundle.info.weights_sha256).to_store(store)
+    (match,) = saved_matches(store, "saved")["matches"]
+    assert len(match["chance"]["scores"]["values"]) == 64
+    svg = motif_figure(match, bundle).svg
+    assert f"{int((drawn >= 2.5).sum())} of 999 null scores reach it" in svg
+    assert "40 draws" in svg
+    assert "Drawn: 64 of 999 null scores" in svg
+    with pytest.raises(MotifError, match="the store has none"):
+        saved_matches(store, "another")
 
 
 def saved(store: Store) -> list[dict[str, Any]]:
