@@ -219,7 +219,7 @@ def twin(address: str, form: str) -> str:
     return f"{'/index' if path == '/' else path}.{form}{mark}{query}"
 
 
-@pytest.mark.parametrize("most", [80, pytest.param(1_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("most", [60, pytest.param(1_000, marks=pytest.mark.slow)])
 def test_no_text_of_a_stranger_becomes_a_part_of_a_page_a_picture_or_a_twin(hostile: Asking, most: int) -> None:
     kinds: dict[str, int] = {}
     pictures = 0
@@ -253,6 +253,26 @@ def test_no_text_of_a_stranger_becomes_a_part_of_a_page_a_picture_or_a_twin(host
     assert {"circuits", "circuit", "review", "releases", "release"} <= kinds.keys()
     assert pictures >= 5
     assert hostile.written() == before
+
+
+NOTICED = (
+    *(MARKUP[name] for name in ("script", "ended svg", "image", "style", "frame", "ended area", "cdata")),
+    f'<a title="{MARKUP["quoted"]}">',
+    f"<a title='{MARKUP['single quoted']}'>",
+    "<a href='javascript:x'>",
+    "<a href='https://a.example'>",
+    "<img src='//evil.example'>",
+    "<p style='x'>",
+    "<script src='/static/x.js'>alert(1)</script>",
+)
+
+
+@pytest.mark.parametrize("text", NOTICED)
+def test_the_reader_would_have_noticed(text: str) -> None:
+    assert read_page(text).faults != []
+    picture = "<svg xmlns='http://www.w3.org/2000/svg'><{}/></svg>"
+    for element in ("script", "foreignObject", "g onload='x'", "image href='http://a.example'", "g fill='url(//a)'"):
+        assert faults_of_picture(picture.format(element)) != []
 
 
 @pytest.mark.parametrize("name", MARKUP)
