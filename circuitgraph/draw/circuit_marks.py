@@ -196,7 +196,7 @@ def circuit_legend(
         ]
     notes = ["Σ: sum of weights."]
     if "mixes" in kinds:
-        notes[0] += " ↑ ↓ ← → ● ○: sums above, below, left of, right of, at, around the centre."
+        notes[0] += " ↑ ↓ ← → ◉ ◌: sums above, below, left of, right of, at, around the centre."
     if any(is_inside(edge.anchor, edge.kernel) for edge in edges):
         notes.append("Outlined cell: the centre, the downstream unit's own position.")
     if any(edge.share_in is not None for edge in edges):

@@ -56,12 +56,12 @@ def edge_kind(edge: CircuitEdge) -> Kind:
 def edge_figures(edge: CircuitEdge) -> str:
     """Return the sum, or, where it hides what the edge does, the two sums that differ most.
 
-    ↑ ↓ above and below the anchor, ← → left and right of it, ● ○ at it and around it.
+    ↑ ↓ above and below the anchor, ← → left and right of it, ◉ ◌ at it and around it.
     """
     if edge_kind(edge) != "mixes":
         return f"Σ {signed(edge.sum)}"
     said = {name: float(values[0]) for name, values in summarise(edge.kernel[np.newaxis], edge.anchor).items()}
-    sides = (("↑", "top", "↓", "bottom"), ("←", "left", "→", "right"), ("●", "centre", "○", "surround"))
+    sides = (("↑", "top", "↓", "bottom"), ("←", "left", "→", "right"), ("◉", "centre", "◌", "surround"))
     mark, one, other_mark, other = max(sides, key=lambda side: abs(said[side[1]] - said[side[3]]))
     return f"{mark} {signed(said[one])} {other_mark} {signed(said[other])}"
 

@@ -112,10 +112,11 @@ def _run_dot(
             "drawing a circuit: pygraphviz, which puts its units in order, is not installed.",
             hint="pip install 'feature-circuitgraph[draw]'",
         ) from error
-    # boxes of fixed size without text: Graphviz then asks for no font, and says nothing where there is none
+    # boxes of fixed size without text: Graphviz then asks for no font, and says nothing where there is none;
+    # its second phase ends with the order, which is all that is wanted
     lines = [
         "digraph {",
-        'graph [rankdir=BT, splines=false, nodesep=0.02, ranksep=0.5]; node [shape=box, fixedsize=true, label=""];',
+        'graph [phase=2, rankdir=BT, nodesep=0.02]; node [shape=box, fixedsize=true, label=""];',
     ]
     row_of = {thing: row for row, things in enumerate(ranks) for thing in things}
     for row in ranks:
@@ -135,10 +136,10 @@ def _run_dot(
         graph = pygraphviz.AGraph(string="\n".join(lines))
         try:
             graph.layout(prog="dot")
-            x = {thing: float(graph.get_node(f"n{thing}").attr["pos"].split(",")[0]) for thing in row_of}
+            orders = {thing: graph.get_node(f"n{thing}").attr["order"] for thing in row_of}
         finally:
             graph.close()
-    return [sorted(row, key=lambda thing: (x[thing], thing)) for row in ranks]
+    return [sorted(row, key=lambda thing: (int(orders[thing]), thing)) for row in ranks]
 
 
 def place_ranks(

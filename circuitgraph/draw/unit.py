@@ -99,6 +99,13 @@ def draw_unit(
         more, y, words = _draw_side(side, edges, whole, whose, names=names, y=y, by=by, scale=scale)
         parts += more
         said.append(words)
+    shown = [edge for edges, _, _ in sides.values() for edge in edges[:_MOST_EDGES]]
+    if shown:
+        legend = "Σ: sum of weights."
+        if any(edge_kind(edge) == "mixes" for edge in shown):
+            legend += " ↑ ↓ ← → ◉ ◌: sums above, below, left of, right of, at, around the downstream unit's position."
+        parts.append(text(legend, _MARGIN, y + 8, 10, fill=GREY))
+        y += 22
     return Picture.compose(parts, width=_WIDTH, height=y, title=heading, desc=f"{name} ({unit.uid}). {' '.join(said)}")
 
 
