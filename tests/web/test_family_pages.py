@@ -42,7 +42,7 @@ def test_every_family_is_listed_with_where_it_stands(seen: Asking, handwritten: 
         held = {family.uid: len(family.members) for family in bundle.families}
     assert {uid: row["members"] for uid, row in rows.items()} == {**held, OURS: 2}
     assert (rows[OURS]["catalogue"], rows[OURS]["bundle"]) == ("Ada Example, 2026-11-21", None)
-    assert rows[CURVES]["bundle"] == "the same"
+    assert (rows[CURVES]["catalogue"], rows[CURVES]["bundle"]) == (None, "as shown")
 
 
 def test_members_stand_in_order_with_the_angles_of_the_bundle(seen: Asking, handwritten: Path) -> None:
@@ -128,7 +128,7 @@ def test_the_lines_of_python_and_shell_give_the_same_bytes(
     seen: Asking, handwritten: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(handwritten.parent)
-    monkeypatch.setenv("CIRCUITGRAPH_CATALOGUE", str(tmp_path / "none"))
+    monkeypatch.setenv("CIRCUITGRAPH_CATALOGUE", str(seen.catalogue))
     monkeypatch.setenv("CIRCUITGRAPH_CONFIG", str(tmp_path / "config.toml"))
     for query, picture in (("", "ring"), (f"with={EARLY}&turned=1", "grid")):
         page = seen.get(f"/family/{CURVES}.json?{query}").json()

@@ -25,7 +25,7 @@ from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.memory import remembered
 from circuitgraph.web.page import Asked, Page, Route, Ways, address_of, with_query
 from circuitgraph.web.versions import catalogue_version, versions_of
-from circuitgraph.web.writing import bundle_name, cypher_text, python_text, shell_text
+from circuitgraph.web.writing import OPEN_CATALOGUE, bundle_name, cypher_text, python_text, shell_text
 
 __all__ = ["ROUTES", "view_families", "view_family"]
 
@@ -53,7 +53,7 @@ def view_families(explorer: Explorer, asked: Asked) -> Page:
             "name": family.name,
             "members": len(family.members),
             "with_angles": sum(member.angle_deg is not None for member in family.members),
-            "from": _sources(family, held),
+            **_standing(family, held),
         }
         for family in found[:_FAMILIES_SHOWN]
     ]
@@ -93,21 +93,21 @@ def view_family(explorer: Explorer, asked: Asked) -> Page:
     family = find_family(uid, bundle, catalogue)
     other, turned = asked.query.get("with", ""), asked.query.get("turned", "") in ("1", "on")
     limit = whole_number(asked, "limit", _CELLS, least=1, most=_MOST_CELLS)
-    names = names_of(catalogue, [member.unit for member in family.members[:_MEMBERS_SHOWN]], *_given(bundle))
+    names = names_of(catalogue, [member.unit for member in family.members[:_MEMBERS_SHOWN]])
     pictures: dict[str, Picture] = {}
     data: dict[str, Any] = {
         "uid": uid,
         "name": family.name,
         "description": family.description,
         "layer": family.layer,
-        "from": _sources(family, _by_uid(bundle)),
+        **_standing(family, _by_uid(bundle)),
         "count": len(family.members),
         "members": [
             {
                 "position": member.position,
                 "unit": member.unit,
                 "angle_deg": member.angle_deg,
-                "detects": names.get(member.unit),
+                "detects": _own_name(names.get(member.unit, "")),
             }
             for member in family.members[:_MEMBERS_SHOWN]
         ],
@@ -138,7 +138,7 @@ def view_family(explorer: Explorer, asked: Asked) -> Page:
         address,
         f"{family.name} ({uid})",
         data,
-        ways=_ways(uid, bundle, other, turned=turned, limit=limit),
+        ways=_ways(uid, bundle, other, turned=turned, limit=limit, is_named=catalogue is not None),
         citation=cite_thing(explorer, uid),
         versions=versions_of(explorer, uid),
         pictures=pictures,
@@ -146,22 +146,25 @@ def view_family(explorer: Explorer, asked: Asked) -> Page:
     )
 
 
-def _given(bundle: Bundle | None) -> list[Bundle]:
-    return [] if bundle is None else [bundle]
+def _own_name(name: str) -> str | None:
+    # that it is of this family is what the page is about
+    return None if not name or name.startswith("family: ") else name
 
 
 def _by_uid(bundle: Bundle | None) -> dict[str, Family]:
     return {} if bundle is None else {family.uid: family for family in bundle.families}
 
 
-def _sources(family: FoundFamily, held: dict[str, Family]) -> str:
-    """Say who says so, and whether the bundle's family of this name is another."""
+def _standing(family: FoundFamily, held: dict[str, Family]) -> dict[str, str | None]:
+    """Say who made the record of the catalogue that is shown, if there is one, and what the bundle has."""
     own = held.get(family.uid)
-    if own is None or family.source == "came with the weights":
-        return f"the catalogue, by {family.source}" if own is None else "the bundle: it came with the weights"
-    is_same = {(m.unit, m.position) for m in own.members} == {(m.unit, m.position) for m in family.members}
-    beside = "the same came with the weights" if is_same else f"one of {len(own.members)} came with the weights"
-    return f"the catalogue, by {family.source}; {beside}"
+    if own is not None and family.source == "came with the weights":
+        return {"catalogue": None, "bundle": "as shown"}
+    bundle = None
+    if own is not None:
+        is_same = {(m.unit, m.position) for m in own.members} == {(m.unit, m.position) for m in family.members}
+        bundle = "the same" if is_same else f"another, of {len(own.members):,}"
+    return {"catalogue": family.source, "bundle": bundle}
 
 
 def _others(bundle: Bundle, catalogue: BaseCatalogue | None, family: FoundFamily) -> list[dict[str, Any]]:
@@ -235,7 +238,7 @@ def _claims(catalogue: BaseCatalogue, uid: str, bundle: Bundle | None, members: 
     }
 
 
-def _ways(uid: str, bundle: Bundle | None, other: str, *, turned: bool, limit: int) -> Ways:
+def _ways(uid: str, bundle: Bundle | None, other: str, *, turned: bool, limit: int, is_named: bool) -> Ways:
     cypher = (
         f"MATCH (u:Unit)-[m:MEMBER_OF]->(:Family {{uid: {cypher_text(uid)}}}) "
         "RETURN u.uid, m.position, m.angle_deg ORDER BY m.position"
@@ -244,11 +247,12 @@ def _ways(uid: str, bundle: Bundle | None, other: str, *, turned: bool, limit: i
         return Ways(cypher, command=f"circuitgraph catalogue show {shell_text(uid)}")
     name = bundle_name(bundle)
     opened = f"Bundle.open({python_text(name)})"
+    imports, names = (OPEN_CATALOGUE, ", catalogue=catalogue") if is_named else ("", "")
     if not other:
         return Ways(
             cypher,
-            f"from circuitgraph import Bundle\nfrom circuitgraph.figures import family_figure\n"
-            f"family_figure({python_text(uid)}, {opened})",
+            f"from circuitgraph import Bundle\nfrom circuitgraph.figures import family_figure\n{imports}"
+            f"family_figure({python_text(uid)}, {opened}{names})",
             _shell(["circuitgraph", "draw", "family", name, uid, "-o", "family.svg"]),
         )
     up, down = (other, uid)
@@ -262,8 +266,8 @@ def _ways(uid: str, bundle: Bundle | None, other: str, *, turned: bool, limit: i
     words = ["circuitgraph", "draw", "grid", name, "--up", up, "--down", down, "--limit", str(limit)]
     return Ways(
         cypher,
-        f"from circuitgraph import Bundle\nfrom circuitgraph.figures import grid_figure\n"
-        f"grid_figure({opened}, {python_text(up)}, {python_text(down)}{more})",
+        f"from circuitgraph import Bundle\nfrom circuitgraph.figures import grid_figure\n{imports}"
+        f"grid_figure({opened}, {python_text(up)}, {python_text(down)}{more}{names})",
         _shell([*words, *(["--turned"] if turned else []), "-o", "grid.svg"]),
     )
 
