@@ -15,7 +15,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +27,8 @@ from circuitgraph.catalogue.export import export
 from circuitgraph.catalogue.store_check import check_store
 from circuitgraph.catalogue.stored import StoreCatalogue
 from circuitgraph.catalogue.sync import sync
-from circuitgraph.settings import Settings
 from circuitgraph.store import Store
-from circuitgraph.store.append import CELLS_A_BATCH, EDGES_A_BATCH, remove_network
+from circuitgraph.store.append import CELLS_A_BATCH, EDGES_A_BATCH, marks_of, remove_network
 from circuitgraph.store.claims import drop_catalogue
 from circuitgraph.store.projection import Projection
 from circuitgraph.testing.bundles import write_synthetic_bundle
@@ -39,84 +37,138 @@ from tests.store.graph_truth import ask, bundle_totals, totals
 
 KILLS = 20
 BULK_KILLS = 10
+# of the network that is appended, those of its nodes' relationships too
+BATCHES = 16
 STRONG = ("excites", "inhibits", "mixes")
-# `circuitgraph load` that writes down the mark of each batch which the server has acknowledged
-TOLD = """
-import os, sys
-from circuitgraph.cli.main import main
-from circuitgraph.store import append
+# Forks a `circuitgraph load` for each line, so that what it imports is imported once; each writes down the mark of
+# every batch that the server has acknowledged. Answers with its process, and when that has ended with its exit code.
+FORKS = """
+import json, os, sys
+import circuitgraph.cli.query, rich.progress
+from circuitgraph.cli import main
+from circuitgraph.store import append, load, server
 
-real, told = append._write_once, os.open(sys.argv.pop(1), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+for line in sys.stdin:
+    asked = json.loads(line)
+    pid = os.fork()
+    if pid:
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        continue
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    os.dup2(0, 1)
+    os.dup2(os.open(asked["said"], os.O_WRONLY | os.O_APPEND), 2)
+    told = os.open(asked["told"], os.O_WRONLY | os.O_APPEND)
+    real = append._write_once
 
-def write_once(store, text, *, mark, **parameters):
-    real(store, text, mark=mark, **parameters)
-    os.write(told, f"{mark}\\n".encode())
+    def write_once(store, text, *, mark, **parameters):
+        real(store, text, mark=mark, **parameters)
+        os.write(told, f"{mark}\\n".encode())
 
-append._write_once = write_once
-main()
+    append._write_once = write_once
+    sys.argv = ["circuitgraph", "load", asked["bundle"], "--way", asked["way"]]
+    code = 1
+    try:
+        main.main()
+        code = 0
+    except SystemExit as leave:
+        code = leave.code or 0
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 """
 
 
-@dataclass
 class Loader:
-    """`circuitgraph load` in a process of its own."""
+    """`circuitgraph load` in processes of their own."""
 
-    settings: Settings
-    store: Store
-    told: Path
-
-    def start(self, bundle: Bundle, way: str) -> subprocess.Popen[str]:
-        """Start it, and return as soon as it says that it has begun to load."""
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self.settings = settings = store.settings
+        self._told, self._said = folder / "told", folder / "said"
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CIRCUITGRAPH_")}
         environment |= {
-            "CIRCUITGRAPH_CONFIG": str(self.settings.data_dir / "none.toml"),
-            "CIRCUITGRAPH_DATA_DIR": str(self.settings.data_dir),
-            "CIRCUITGRAPH_JARS_DIR": str(self.settings.jars_dir),
-            "CIRCUITGRAPH_HEAP": self.settings.heap,
-            "CIRCUITGRAPH_PAGE_CACHE": self.settings.page_cache,
-            "PYTHONUNBUFFERED": "1",
+            "CIRCUITGRAPH_CONFIG": str(settings.data_dir / "none.toml"),
+            "CIRCUITGRAPH_DATA_DIR": str(settings.data_dir),
+            "CIRCUITGRAPH_JARS_DIR": str(settings.jars_dir),
+            "CIRCUITGRAPH_HEAP": settings.heap,
+            "CIRCUITGRAPH_PAGE_CACHE": settings.page_cache,
         }
-        if self.settings.neo4j_version:
-            environment["CIRCUITGRAPH_NEO4J_VERSION"] = self.settings.neo4j_version
-        command = [sys.executable, "-c", TOLD, str(self.told), "load", str(bundle.path), "--way", way]
-        process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, bufsize=1
+        if settings.neo4j_version:
+            environment["CIRCUITGRAPH_NEO4J_VERSION"] = settings.neo4j_version
+        self._forks = subprocess.Popen(
+            [sys.executable, "-c", FORKS],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
         )
-        assert process.stderr is not None
-        # what a killed bulk load has brought in already is only counted
-        next((line for line in process.stderr if "edges" in line or "checking" in line), None)
-        return process
+
+    def close(self) -> None:
+        """End the process that forks."""
+        self.store.close()
+        with self._forks:
+            pass
 
     def run(self, bundle: Bundle, way: str) -> float:
         """Run it to its end; return the seconds from its first edge on."""
-        with self.start(bundle, way) as process:
-            began = time.monotonic()
-            _, said = process.communicate(timeout=500)
-        assert process.returncode == 0, said
+        self._wait_for_first_edge(self._start(bundle, way))
+        began = time.monotonic()
+        code = self._end()
+        assert code == 0, self.said()
         return time.monotonic() - began
 
-    def interrupt(self, bundle: Bundle, way: str, who: str, after_s: float) -> tuple[int, str]:
-        """Kill the loader or the server; return the loader's exit code and its last words."""
+    def interrupt(
+        self, bundle: Bundle, way: str, who: str, *, after_s: float = 0, after_batches: int = 0
+    ) -> tuple[int, str]:
+        """Kill the loader or the server, so long after the first edge and so many batches have been acknowledged.
+
+        Returns
+        -------
+        The loader's exit code and its last words.
+        """
         self.store.close()
         assert self.store.server is not None
         self.store.server.start()
-        with self.start(bundle, way) as process:
-            try:
-                process.wait(after_s)
-            except subprocess.TimeoutExpired:
-                kill(process.pid if who == "loader" else self._server_pid())
-            _, said = process.communicate(timeout=500)
-        return process.returncode, said
+        process = self._start(bundle, way)
+        self._wait_for_first_edge(process)
+        while len(self.acknowledged()) < after_batches and psutil.wait_procs([process], timeout=0.01)[1]:
+            pass
+        if psutil.wait_procs([process], timeout=after_s)[1]:
+            kill(process.pid if who == "loader" else self._server_pid())
+        return self._end(), self.said()
 
     def acknowledged(self) -> set[str]:
         """Return the marks of the batches that the last load was told are in the database."""
-        return set(self.told.read_text(encoding="utf-8").split())
+        return set(self._told.read_text(encoding="utf-8").split())
+
+    def said(self) -> str:
+        """Return what the last load said."""
+        return self._said.read_text(encoding="utf-8")
+
+    def _start(self, bundle: Bundle, way: str) -> psutil.Process:
+        for path in (self._told, self._said):
+            path.write_text("")
+        asked = {"said": str(self._said), "told": str(self._told), "bundle": str(bundle.path), "way": way}
+        assert self._forks.stdin is not None and self._forks.stdout is not None
+        self._forks.stdin.write(json.dumps(asked) + "\n")
+        self._forks.stdin.flush()
+        return psutil.Process(int(self._forks.stdout.readline()))
+
+    def _wait_for_first_edge(self, process: psutil.Process) -> None:
+        # what a killed bulk load has brought in already is only counted
+        while not any(word in self.said() for word in ("edges", "checking")):
+            if not psutil.wait_procs([process], timeout=0.01)[1]:
+                return
+
+    def _end(self) -> int:
+        assert self._forks.stdout is not None
+        return int(self._forks.stdout.readline())
 
     def _server_pid(self) -> int | None:
-        # also of one that does not answer yet
-        with contextlib.suppress(FileNotFoundError):
-            return int(json.loads((self.settings.data_dir / "server" / "server.json").read_text())["pid"])
-        return None
+        return None if self.store.server is None else self.store.server.pid
 
 
 def kill(pid: int | None) -> None:
@@ -127,10 +179,18 @@ def kill(pid: int | None) -> None:
             process.send_signal(signal.SIGKILL)
 
 
-@pytest.fixture
-def loader(checked_store: Store, tmp_path: Path) -> Iterator[Loader]:
-    yield Loader(checked_store.settings, checked_store, tmp_path / "told")
-    checked_store.close()
+@pytest.fixture(scope="module")
+def loader(checked_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loader]:
+    opened = Loader(checked_store, tmp_path_factory.mktemp("loader"))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def bulk_loader(own_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loader]:
+    opened = Loader(own_store, tmp_path_factory.mktemp("bulk"))
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -156,28 +216,20 @@ def folder(checked_store: Store, tmp_path_factory: pytest.TempPathFactory) -> It
     remove_network(checked_store, "con")
 
 
-def seconds_of(loader: Loader, bundle: Bundle, way: str) -> float:
-    """How long a load into a server that runs takes, when it is not the first."""
+@pytest.fixture(scope="module")
+def bulk_s(bulk_loader: Loader, bundle: Bundle) -> float:
+    """How long a bulk load in place of a database that runs takes."""
     for _ in range(2):
-        assert loader.store.server is not None
-        loader.store.server.start()
-        seconds = loader.run(bundle, way)
-        loader.store.close()
-        remove_network(loader.store, bundle.network)
-        loader.store.close()
+        assert bulk_loader.store.server is not None
+        bulk_loader.store.server.start()
+        seconds = bulk_loader.run(bundle, "bulk")
+        take_out(bulk_loader, bundle)
     return seconds
 
 
-@pytest.fixture(scope="module")
-def append_s(checked_store: Store, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> float:
-    return seconds_of(
-        Loader(checked_store.settings, checked_store, tmp_path_factory.mktemp("one") / "told"), bundle, "append"
-    )
-
-
-@pytest.fixture(scope="module")
-def bulk_s(own_store: Store, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> float:
-    return seconds_of(Loader(own_store.settings, own_store, tmp_path_factory.mktemp("two") / "told"), bundle, "bulk")
+def take_out(loader: Loader, bundle: Bundle) -> None:
+    loader.store.close()
+    remove_network(loader.store, bundle.network)
 
 
 def exported(folder: Catalogue, store: Store) -> list[bytes]:
@@ -194,11 +246,17 @@ def assert_no_halves(loader: Loader, bundle: Bundle) -> int:
     """Every batch is there whole with its mark or not at all, all acknowledged ones among them; return how many."""
     store, network = loader.store, bundle.network
     store.close()
-    # what a killed loader had sent is written or taken back
-    running = "SHOW TRANSACTIONS YIELD currentQuery AS q WHERE q STARTS WITH 'CYPHER 5 CREATE (:LoadBatch' RETURN q"
-    while ask(store, running):
-        pass
-    marks = {row[0] for row in ask(store, "MATCH (b:LoadBatch) RETURN b.uid")}
+    # what a killed loader had sent may still be written; between two equal looks at the marks nothing was
+    while True:
+        marks = marks_of(store, network)
+        rows = ask(
+            store,
+            "MATCH (a:Unit {network: $network})-[e:CONNECTS]->(b:Unit) RETURN e.block, b.channel, collect(a.channel)",
+            network=network,
+        )
+        kinds = dict(ask(store, "MATCH ({network: $network})-[e]->() RETURN type(e), count(e)", network=network))
+        if marks_of(store, network) == marks:
+            break
     metas = ask(store, "MATCH (m:Meta {network: $network}) RETURN m.is_complete", network=network)
     is_complete = metas == [[True]]
     assert is_complete or loader.acknowledged() <= marks
@@ -215,13 +273,7 @@ def assert_no_halves(loader: Loader, bundle: Bundle) -> int:
         assert len(relation.start) <= 2000
         if relation.start and (is_complete or f"{network}|{relation.type}|0" in marks):
             relations[relation.type] += len(relation.start)
-    rows = ask(
-        store,
-        "MATCH (a:Unit {network: $network})-[e:CONNECTS]->(b:Unit) RETURN e.block, b.channel, collect(a.channel)",
-        network=network,
-    )
     assert Counter((number, up, down) for number, down, ups in rows for up in ups) == edges
-    kinds = dict(ask(store, "MATCH ({network: $network})-[e]->() RETURN type(e), count(e)", network=network))
     for flag in STRONG:
         assert kinds.get(flag.upper(), 0) == strong[flag], flag
     for kind, count in relations.items():
@@ -244,74 +296,67 @@ def assert_whole(store: Store, bundle: Bundle, folder: Catalogue | None = None) 
     assert len(homes) == 1, homes
 
 
-def kill_once(
-    loader: Loader, bundle: Bundle, way: str, who: str, after_s: float, folder: Catalogue | None = None
-) -> int:
-    """Kill one, look at what is there, run the same command again, and look again; return the loader's exit code."""
-    code, said = loader.interrupt(bundle, way, who, after_s)
-    assert "Traceback" not in said
-    assert code in ((0, -signal.SIGKILL) if who == "loader" else (0, 1)), said
-    if way == "append":
-        told = len(loader.acknowledged())
-        found = assert_no_halves(loader, bundle)
-        print(f"\n{who} killed {after_s:.2f} s into {way}: exit code {code}, {told} acknowledged, {found} marks found")
-    else:
-        print(f"\n{who} killed {after_s:.2f} s into {way}: exit code {code}, {said.strip()[-150:]!r}")
-    if code:
-        loader.run(bundle, way)
+def finish(loader: Loader, bundle: Bundle, way: str, folder: Catalogue | None = None) -> None:
+    """Run the same command again, see that the database is what it should be, and take the network out."""
+    loader.run(bundle, way)
     assert_whole(loader.store, bundle, folder)
-    return code
+    take_out(loader, bundle)
 
 
 def test_an_append_whose_loader_and_then_whose_server_was_killed_is_made_whole_by_the_same_command(
     loader: Loader, bundle: Bundle, folder: Catalogue
 ) -> None:
     before = exported(folder, loader.store)
-    moments = np.random.default_rng(8).uniform(0.2, 0.6, size=2)
-    code, _ = loader.interrupt(bundle, "append", "loader", moments[0])
+    code, _ = loader.interrupt(bundle, "append", "loader", after_batches=3)
     assert code == -signal.SIGKILL
-    assert_no_halves(loader, bundle)
-    code, said = loader.interrupt(bundle, "append", "server", moments[1])
+    found = assert_no_halves(loader, bundle)
+    assert found >= 3
+    code, said = loader.interrupt(bundle, "append", "server", after_batches=2)
     assert (code, "Traceback" in said) == (1, False)
     assert "the database does not answer" in said
-    assert_no_halves(loader, bundle)
-    loader.run(bundle, "append")
-    assert_whole(loader.store, bundle, folder)
+    assert assert_no_halves(loader, bundle) >= found + 2
     assert exported(folder, loader.store) == before
-    remove_network(loader.store, bundle.network)
+    finish(loader, bundle, "append", folder)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(KILLS))
 @pytest.mark.parametrize("who", ["loader", "server"])
 def test_an_append_killed_at_a_random_moment_has_all_that_was_acknowledged_and_is_made_whole_by_the_same_command(
-    loader: Loader, append_s: float, bundle: Bundle, folder: Catalogue, who: str, seed: int
+    loader: Loader, bundle: Bundle, folder: Catalogue, who: str, seed: int
 ) -> None:
     before = exported(folder, loader.store)
-    after_s = np.random.default_rng([seed, len(who), 1]).uniform(0, append_s)
-    kill_once(loader, bundle, "append", who, after_s, folder)
+    rng = np.random.default_rng([seed, len(who)])
+    batches, after_s = int(rng.integers(0, BATCHES)), float(rng.uniform(0, 0.3))
+    code, said = loader.interrupt(bundle, "append", who, after_batches=batches, after_s=after_s)
+    told = len(loader.acknowledged())
+    found = assert_no_halves(loader, bundle)
+    print(f"\n{who} killed {after_s:.2f} s after batch {batches}: code {code}, {told} acknowledged, {found} found")
+    assert "Traceback" not in said
+    assert code in ((0, -signal.SIGKILL) if who == "loader" else (0, 1)), said
     assert exported(folder, loader.store) == before
-    remove_network(loader.store, bundle.network)
+    finish(loader, bundle, "append", folder)
 
 
 # without the catalogue, since with claims in the database a bulk load is refused
 def test_a_bulk_load_whose_loader_was_killed_is_made_whole_by_the_same_command(
-    own_store: Store, bundle: Bundle, tmp_path: Path
+    bulk_loader: Loader, bundle: Bundle
 ) -> None:
-    loader = Loader(own_store.settings, own_store, tmp_path / "told")
-    code = kill_once(loader, bundle, "bulk", "loader", np.random.default_rng(9).uniform(0.3, 1.0))
+    after_s = np.random.default_rng(9).uniform(0.3, 1.0)
+    code, _ = bulk_loader.interrupt(bundle, "bulk", "loader", after_s=after_s)
     assert code == -signal.SIGKILL
-    own_store.close()
-    remove_network(own_store, bundle.network)
+    finish(bulk_loader, bundle, "bulk")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(BULK_KILLS))
 @pytest.mark.parametrize("who", ["loader", "server"])
 def test_a_bulk_load_killed_at_a_random_moment_is_made_whole_by_the_same_command(
-    own_store: Store, bulk_s: float, bundle: Bundle, tmp_path: Path, who: str, seed: int
+    bulk_loader: Loader, bulk_s: float, bundle: Bundle, who: str, seed: int
 ) -> None:
-    loader = Loader(own_store.settings, own_store, tmp_path / "told")
-    kill_once(loader, bundle, "bulk", who, np.random.default_rng([seed, len(who), 2]).uniform(0, bulk_s))
-    own_store.close()
-    remove_network(own_store, bundle.network)
+    after_s = np.random.default_rng([seed, len(who), 2]).uniform(0, bulk_s)
+    code, said = bulk_loader.interrupt(bundle, "bulk", who, after_s=after_s)
+    print(f"\n{who} killed {after_s:.2f} s of {bulk_s:.2f} s into a bulk load: code {code}, {said.strip()[-150:]!r}")
+    assert "Traceback" not in said
+    assert code in ((0, -signal.SIGKILL) if who == "loader" else (0, 1)), said
+    finish(bulk_loader, bundle, "bulk")
