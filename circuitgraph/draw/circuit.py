@@ -145,7 +145,7 @@ def circuit_parts(
     heading = brief(title, 1000)
     named = {uid: brief(role) for uid, role in (roles or {}).items()}
     busiest = max(Counter(drawn.unit(edge.up).layer for edge in edges).values(), default=1)
-    tile = min(_LARGEST_TILE, max(_SMALLEST_TILE, _ROOM / busiest - 6))
+    tile = min(_LARGEST_TILE, max(_SMALLEST_TILE, _ROOM // busiest - 6))
     lines = 2 if any(edge_kind(edge) == "mixes" for edge in edges) else 1
     layout = lay_out(
         drawn,

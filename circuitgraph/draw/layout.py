@@ -261,4 +261,4 @@ def _set_heights(
 
 
 def _line_room(reach: float) -> float:
-    return min(_MOST_LINE_ROOM, max(_LINE_ROOM, 22 + 0.16 * reach))
+    return round(min(_MOST_LINE_ROOM, max(_LINE_ROOM, 22 + 0.16 * reach)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from circuitgraph.draw.image import EvidenceImage, draw_image
@@ -106,7 +107,9 @@ def draw_unit(
             legend += " ↑ ↓ ← → ◉ ◌: sums above, below, left of, right of, at, around the downstream unit's position."
         parts.append(text(legend, _MARGIN, y + 8, 10, fill=GREY))
         y += 22
-    return Picture.compose(parts, width=_WIDTH, height=y, title=heading, desc=f"{name} ({unit.uid}). {' '.join(said)}")
+    return Picture.compose(
+        parts, width=_WIDTH, height=math.ceil(y), title=heading, desc=f"{name} ({unit.uid}). {' '.join(said)}"
+    )
 
 
 def _check_side(unit: CircuitUnit, side: str, edges: list[CircuitEdge], count: int | None) -> None:
