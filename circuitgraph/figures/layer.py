@@ -19,7 +19,7 @@ from circuitgraph.records import Layer
 __all__ = ["layer_figure"]
 
 _LIMIT = 48
-_COLOURS = 3
+_COLOURS = "RGB"
 
 
 def layer_figure(
@@ -34,8 +34,9 @@ def layer_figure(
 ) -> Picture:
     """Draw an overview of a layer, its units by channel.
 
-    A unit that reads the image is drawn in colour: its kernels from red, green and blue. Any other has its strongest
-    kernel by l2, from upstream; in the first layer of a network, downstream.
+    A unit that reads the image is drawn in colour: its kernels from red, green and blue, in the order that the import
+    recorded as ``input_channels``, RGB if none. Any other has its strongest kernel by l2, from upstream; in the first
+    layer of a network, downstream.
 
     Parameters
     ----------
@@ -66,26 +67,28 @@ def layer_figure(
     channels = range(first, min(own.unit_count, first + limit))
     chosen = [str(own.unit(channel)) for channel in channels] if units is None else [*units][:limit]
     names = names_of(catalogue, chosen, bundle)
-    image = _image_of(bundle, own)
-    tiles = [_tile(bundle, uid, names.get(uid, ""), image) for uid in chosen]
+    colours = _colours_of(bundle, own)
+    tiles = [_tile(bundle, uid, names.get(uid, ""), colours) for uid in chosen]
     said = title or short_name(own.uid)
     if first and units is None:
         said += f", from channel {first}"
-    return draw_layer(tiles, title=said, unit_count=own.unit_count)
+    return draw_layer(tiles, title=said, unit_count=own.unit_count, limit=limit)
 
 
-def _image_of(bundle: Bundle, layer: Layer) -> Layer | None:
-    """Return the image that a layer reads, if it reads one in colour and nothing else."""
+def _colours_of(bundle: Bundle, layer: Layer) -> tuple[str, ...]:
+    """Return the units for red, green and blue of the image that a layer reads; none if it reads anything else."""
     sources = [bundle.layer(up) for up, down in bundle.pairs if down == layer.uid]
-    if len(sources) == 1 and sources[0].kind == "input" and sources[0].unit_count == _COLOURS:
-        return sources[0]
-    return None
+    order = str(bundle.info.options.get("input_channels") or _COLOURS).upper()
+    if len(sources) != 1 or sources[0].kind != "input" or sources[0].unit_count != len(_COLOURS):
+        return ()
+    if sorted(order) != sorted(_COLOURS):
+        return ()
+    return tuple(str(sources[0].unit(order.index(colour))) for colour in _COLOURS)
 
 
-def _tile(bundle: Bundle, uid: str, label: str, image: Layer | None) -> LayerTile:
-    if image is not None:
-        colours = np.array([read_edge(bundle, str(image.unit(place)), uid).kernel for place in range(_COLOURS)])
-        return LayerTile(uid, label, colours, "")
+def _tile(bundle: Bundle, uid: str, label: str, colours: tuple[str, ...]) -> LayerTile:
+    if colours:
+        return LayerTile(uid, label, np.array([read_edge(bundle, colour, uid).kernel for colour in colours]), "")
     for row in rank_edges(bundle, uid, "upstream", limit=1).rows:
         return LayerTile(uid, label, read_edge(bundle, row["unit"], uid).kernel, f"from {short_name(row['unit'])}")
     for row in rank_edges(bundle, uid, "downstream", limit=1).rows:
