@@ -206,7 +206,9 @@ def draw_family(
     if apart:
         more, y = _draw_apart(apart, y)
         parts += more
-    return Picture.compose(parts, width=_WIDTH, height=math.ceil(y + 8), title=heading, desc=_describe(shown, apart, said))
+    return Picture.compose(
+        parts, width=_WIDTH, height=math.ceil(y + 8), title=heading, desc=_describe(shown, apart, said)
+    )
 
 
 @dataclass(frozen=True, slots=True)
