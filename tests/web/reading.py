@@ -8,9 +8,13 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 # what templates and drawings are made of
-TAGS = frozenset(
-    ["a", "aside", "bdi", "body", "br", "button", "caption", "circle", "clippath", "code", "datalist", "dd", "defs", "desc", "details", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "g", "h1", "h2", "h3", "h4", "head", "header", "html", "image", "img", "input", "label", "legend", "li", "line", "link", "main", "marker", "meta", "nav", "ol", "optgroup", "option", "p", "path", "pattern", "polygon", "polyline", "pre", "rect", "script", "section", "select", "small", "span", "strong", "style", "summary", "svg", "table", "tbody", "td", "text", "textarea", "th", "thead", "title", "tr", "tspan", "ul", "use"]
-)
+TAGS = frozenset(re.findall("[a-z0-9]+", """
+    a aside bdi body br button caption circle clippath code datalist dd defs desc details div dl dt
+    fieldset figcaption figure footer form g h1 h2 h3 h4 head header html image img input label legend
+    li line link main marker meta nav ol optgroup option p path pattern polygon polyline pre rect script
+    section select small span strong style summary svg table tbody td text textarea th thead title tr
+    tspan ul use
+"""))  # fmt: skip
 LINKS = ("href", "src", "action", "formaction", "xlink:href", "srcset", "poster", "data", "background", "ping")
 
 
