@@ -161,7 +161,8 @@ def test_the_page_of_a_claim_shows_all_its_fields(user: Asking, said: dict[str, 
     claim = said["car"]
     page = user.get(f"/claim/{claim.id[6:]}")
     for text in ("Cars.", "Bob Example", "0000-0002-1825-0097", "0.7", "looking 2", "threshold", "Nine of ten.",
-                 "unit.png", "sha256:abababababab", "speaks against", "Trams.", claim.id, "2024-05-06T10:00:00+02:00"):  # fmt: skip
+                 "unit.png", "sha256:abababababab", "speaks against", "Trams.", claim.id,
+                 "2024-05-06T10:00:00+02:00"):  # fmt: skip
         assert text in page.text, text
     assert '<a href="https://doi.org/10.1000/x" rel="noopener noreferrer nofollow external">' in page.text
     data = user.get(f"/claim/{claim.id[6:]}.json").json()["data"]

@@ -76,9 +76,17 @@ def view_features(explorer: Explorer, asked: Asked) -> Page:
 
 def view_feature(explorer: Explorer, asked: Asked) -> Page:
     """Return one feature: where it is found, what detects it, what is broader and narrower, and who says so."""
-    catalogue = explorer.need_catalogue()
+    explorer.need_catalogue()
     uid = f"feature:{asked.parts['slug']}"
     limit = whole_number(asked, "limit", _ROWS, least=1, most=500)
+    # all that thousands of units are said to detect takes half a second to put together
+    return remembered(
+        explorer, ("feature", uid, limit, catalogue_state(explorer)), lambda: _feature_page(explorer, uid, limit)
+    )
+
+
+def _feature_page(explorer: Explorer, uid: str, limit: int) -> Page:
+    catalogue = explorer.need_catalogue()
     # asked of the vocabulary first, which says what is close
     entry = catalogue.vocabulary().find(uid)
     try:
