@@ -12,7 +12,9 @@ from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.draw import Picture
 from circuitgraph.draw.grid import draw_grid
+from circuitgraph.draw.image import EvidenceImage
 from circuitgraph.errors import UnknownPairError
+from circuitgraph.figures.evidence import evidence_images
 from circuitgraph.figures.labels import short_name
 from circuitgraph.figures.selection import Selection, select_units
 
@@ -40,7 +42,8 @@ def grid_figure(
         Units, a family or a layer, as `circuitgraph.figures.selection.select_units` takes them; families stand in
         their order.
     catalogue
-        Where families are looked for besides the bundle.
+        Where families are looked for besides the bundle, and pictures of the units among the evidence of their claims:
+        the first of each stands at the margin.
     turned
         Turn each kernel back by the angle of its downstream unit, and put columns in order of relative angle: both
         must be families with angles.
@@ -65,12 +68,24 @@ def grid_figure(
         up_names=[short_name(uid) for uid in up.units],
         down_angles_deg=down.angles_deg,
         up_angles_deg=up.angles_deg,
+        down_images=_images(catalogue, down.units, limit),
+        up_images=() if turned else _images(catalogue, up.units, limit),
         turned=turned,
         title=title or f"{_said(up)} → {_said(down)}{', turned upright' if turned else ''}",
         scale=scale,
         anchor=anchor,
         limit=limit,
     )
+
+
+def _images(catalogue: BaseCatalogue | None, units: Sequence[str], limit: int) -> list[EvidenceImage | None]:
+    """Return a picture of each unit, or None; only those that are drawn are read."""
+    if catalogue is None:
+        return []
+    # most units have no claim, which one question tells of all
+    heads = catalogue.heads_about(units[:limit])
+    found = [evidence_images(catalogue, uid).images if heads.get(uid) else () for uid in units[:limit]]
+    return [*(images[0] if images else None for images in found), *(None for _ in units[limit:])]
 
 
 def _kernels(
