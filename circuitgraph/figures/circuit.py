@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from circuitgraph.bundle import Bundle
@@ -50,9 +51,13 @@ def circuit_figure(
         It has no unit.
     """
     if isinstance(circuit, CircuitRecord):
-        labels = names_of(catalogue, [unit.uid for unit in circuit.units if not unit.label])
+        held = Counter(unit.role for unit in circuit.units)
+        # a role that no other unit has says more than a family does
+        own = {unit.uid for unit in circuit.units if unit.role and held[unit.role] == 1}
+        names = names_of(catalogue, [unit.uid for unit in circuit.units if not unit.label], *bundles)
+        labels = {uid: name for uid, name in names.items() if not (uid in own and name.startswith("family: "))}
         return draw_record(circuit, bundles, labels=labels, anyway=anyway, scale=scale, max_edges=max_edges)
-    labels = names_of(catalogue, [unit.uid for unit in circuit.units if not unit.label])
+    labels = names_of(catalogue, [unit.uid for unit in circuit.units if not unit.label], *bundles)
     units = [
         CircuitUnit(unit.uid, unit.label or labels.get(unit.uid, ""), unit.order, unit.attributes)
         for unit in circuit.units

@@ -39,6 +39,6 @@ def kernel_figure(
         `scale` is not a finite number above 0.
     """
     edge = read_edge(bundle, up, down)
-    names = names_of(catalogue, [edge.up, edge.down])
+    names = names_of(catalogue, [edge.up, edge.down], bundle)
     ends = [f"{names[uid]} ({short_name(uid)})" if uid in names else short_name(uid) for uid in (edge.up, edge.down)]
     return draw_kernel(edge.kernel, scale=scale, title=title or " → ".join(ends), centre=edge.anchor)

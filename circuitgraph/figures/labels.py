@@ -8,9 +8,10 @@ from circuitgraph.bundle import Bundle
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.catalogue.neighbours import labels_of
 from circuitgraph.catalogue.wording import Words
-from circuitgraph.figures.families import iter_families
 
 __all__ = ["names_of", "short_name"]
+
+_FAMILY = "family: "
 
 
 def names_of(catalogue: BaseCatalogue | None, uids: Iterable[str], *bundles: Bundle) -> dict[str, str]:
@@ -21,23 +22,24 @@ def names_of(catalogue: BaseCatalogue | None, uids: Iterable[str], *bundles: Bun
     Parameters
     ----------
     bundles
-        Where families are taken from, besides the records of the catalogue.
+        Where families are taken from, besides the claims that a unit is in one.
     """
-    wanted = list(uids)
-    names: dict[str, str] = {}
-    if catalogue is not None:
-        found = labels_of(catalogue, wanted, Words(catalogue.vocabulary()))
-        said = {uid: " / ".join((labels.detects or labels.responds_to)[:2]) for uid, labels in found.items()}
-        names = {uid: name for uid, name in said.items() if name}
-    bare = set(wanted) - names.keys()
-    if not bare:
-        return names
-    for bundle in bundles or (None,):
-        for family in iter_families(bundle, catalogue):
+    wanted = list(dict.fromkeys(uids))
+    found = {} if catalogue is None else labels_of(catalogue, wanted, Words(catalogue.vocabulary()))
+    names = {}
+    for uid, labels in found.items():
+        if said := (labels.detects or labels.responds_to)[:2]:
+            names[uid] = " / ".join(said)
+        elif labels.families:
+            names[uid] = f"{_FAMILY}{labels.families[0]}"
+    bare = {uid for uid in wanted if names.get(uid, _FAMILY).startswith(_FAMILY)}
+    for bundle in bundles:
+        for family in bundle.families:
+            # a claim names a family by the end of its uid, where the bundle has words
+            own = f"{_FAMILY}{family.uid.rpartition('!')[2]}"
             for member in family.members:
-                if member.unit in bare:
-                    # of several families the first
-                    names.setdefault(member.unit, f"family: {family.name}")
+                if member.unit in bare and names.get(member.unit, own) == own:
+                    names[member.unit] = f"{_FAMILY}{family.name}"
     return names
 
 

@@ -65,7 +65,7 @@ def motif_figure(
     name = str(said.get("motif") or "motif")
     # a record only for its edges: who made it and when is not drawn
     record = circuit_from_saved(said, bundle, title=title or name, author="-", date="1970-01-01", result=about, top=top)
-    labels = names_of(catalogue, [unit.uid for unit in record.units])
+    labels = names_of(catalogue, [unit.uid for unit in record.units], bundle)
     graph = record.graph(bundle, labels={unit.uid: labels.get(unit.uid, "") for unit in record.units})
     return draw_match(
         graph,

@@ -44,5 +44,5 @@ def unit_figure(
     """
     view = bundle.view(unit, top=top, by=by) if view is None else view
     found = evidence_images(catalogue, view.uid)
-    labels = names_of(catalogue, [view.uid, *view.neighbours])
+    labels = names_of(catalogue, [view.uid, *view.neighbours], bundle)
     return view.picture(labels=labels, title=title, images=found.images, facts=found.missing)
