@@ -15,6 +15,7 @@ can catch ours or Python's:
       UnknownClaimError (LookupError)
       UnknownCircuitError (LookupError)
       UnknownReleaseError (LookupError)
+      UnknownMatchError (LookupError)        no such match of a motif among results
       ArchitectureError (LookupError)        an architecture that cannot be found or built
       ShapeError (ValueError)                two shapes that do not fit
       NonFiniteError (ValueError)            NaN or infinity in weights
@@ -91,6 +92,7 @@ __all__ = [
     "UnknownClaimError",
     "UnknownFeatureError",
     "UnknownLayerError",
+    "UnknownMatchError",
     "UnknownNetworkError",
     "UnknownPairError",
     "UnknownReleaseError",
@@ -155,6 +157,10 @@ class UnknownCircuitError(CircuitGraphError, LookupError):
 
 class UnknownReleaseError(CircuitGraphError, LookupError):
     """A release that is not in the catalogue."""
+
+
+class UnknownMatchError(CircuitGraphError, LookupError):
+    """A match of a motif, or the result of a search, that is not kept."""
 
 
 class ArchitectureError(CircuitGraphError, LookupError):

@@ -10,7 +10,7 @@ from typing import Any
 from circuitgraph.bundle import Bundle
 from circuitgraph.catalogue.drafting import MOST_EDGES
 from circuitgraph.draw import Picture
-from circuitgraph.errors import CircuitGraphError, MotifError, StoreUnavailableError
+from circuitgraph.errors import CircuitGraphError, MotifError, StoreUnavailableError, UnknownMatchError
 from circuitgraph.figures import motif_figure
 from circuitgraph.figures.labels import names_of
 from circuitgraph.ids import check_network_name, kind_of
@@ -293,7 +293,7 @@ def _held(
     if wanted:
         found = searches.results.get(wanted)
         if found is None or found[0].motif != motif:
-            raise MotifError(
+            raise UnknownMatchError(
                 f"result {wanted[:40]!r} of {motif} is not kept here, and no search for it is on its way.",
                 hint="Search again.",
             )
@@ -435,11 +435,7 @@ def _match_of_store(explorer: Explorer, uid: str) -> tuple[dict[str, Any], dict[
             whole = _as_result(rows, rows[0]["network"], rows[0]["motif"])
             return whole, whole["matches"][0]
     where = "the results of searches here" + (" or the store" if explorer.store is not None else "")
-    raise UnknownMotifError(f"{uid} is not in {where}.", hint="Search, or start the explorer with --store.")
-
-
-class UnknownMotifError(MotifError, LookupError):
-    """No match of that id is known."""
+    raise UnknownMatchError(f"{uid} is not in {where}.", hint="Search, or start the explorer with --store.")
 
 
 def _as_result(rows: Sequence[Mapping[str, Any]], network: str, motif: str) -> dict[str, Any]:
