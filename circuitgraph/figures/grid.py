@@ -17,6 +17,7 @@ from circuitgraph.errors import UnknownPairError
 from circuitgraph.figures.evidence import evidence_images
 from circuitgraph.figures.labels import short_name
 from circuitgraph.figures.selection import Selection, select_units
+from circuitgraph.ids import UnitId
 
 __all__ = ["grid_figure"]
 
@@ -92,8 +93,23 @@ def _kernels(
     bundle: Bundle, ups: Sequence[str], downs: Sequence[str]
 ) -> tuple[NDArray[np.float32], tuple[float, float]]:
     """Return (down, up, row, col) and the anchor; only what is asked for is read."""
+    first = read_edge(bundle, ups[0], downs[0])
+    columns, rows = ([bundle.unit(uid) for uid in side] for side in (ups, downs))
+    parts = [part for part in bundle.blocks if (part.up, part.down) == _layers(columns[0], rows[0])]
+    is_whole = len(parts) == 1 and parts[0].up_file is None
+    has_rows = is_whole and all(parts[0].row_start <= (unit.channel or 0) < parts[0].row_stop for unit in rows)
+    if has_rows and all(unit.channel is not None for unit in (*columns, *rows)):
+        # one file holds them all; opening it for each kernel is what would take long
+        places = np.array([unit.channel for unit in columns])
+        stored = bundle.stored(parts[0])
+        own = [np.array(stored[(unit.channel or 0) - parts[0].row_start][places]) for unit in rows]
+        return np.array(own), first.anchor
     edges = [[read_edge(bundle, up, down) for up in ups] for down in downs]
-    return np.array([[edge.kernel for edge in row] for row in edges]), edges[0][0].anchor
+    return np.array([[edge.kernel for edge in row] for row in edges]), first.anchor
+
+
+def _layers(up: UnitId, down: UnitId) -> tuple[str, str]:
+    return str(up.layer_id), str(down.layer_id)
 
 
 def _said(selection: Selection) -> str:

@@ -19,6 +19,7 @@ from circuitgraph.catalogue.features import Feature
 from circuitgraph.catalogue.local import Catalogue
 from circuitgraph.catalogue.subgraph import circuit_around
 from circuitgraph.draw import draw_kernel
+from circuitgraph.draw.grid import draw_grid
 from circuitgraph.draw.svg import signed
 from circuitgraph.errors import BundleError, IdError, ShapeError, UnknownPairError, UnknownUnitError
 from circuitgraph.figures import (
@@ -123,6 +124,19 @@ def test_a_grid_says_what_it_leaves_out_and_reads_no_more(bundle: Bundle) -> Non
         grid_figure(bundle, "layer1", "layer3")
     with pytest.raises(ShapeError, match="angle"):
         grid_figure(bundle, "!first", "layer2:1,2", turned=True)
+
+
+@pytest.mark.parametrize("layers", [("layer1", "layer2"), ("layer2", "layer3"), ("layer1", "layer3")])
+def test_a_grid_holds_the_kernels_of_the_bundle_however_they_are_stored(
+    tmp_path: Path, layers: tuple[str, str]
+) -> None:
+    every = write_synthetic_bundle(tmp_path / "e.circuit", with_every_form=True)
+    ups, downs = ([f"{layer}:{place}" for place in (5, 0, 3)] for layer in layers)
+    kernels = np.array([[every.kernel(up, down) for up in ups] for down in downs])
+    expected = draw_grid(
+        kernels, down_names=downs, up_names=ups, title=" → ".join(layers), anchor=every.block(*layers).anchor
+    )
+    assert grid_figure(every, ups, downs).svg == expected.svg
 
 
 def test_a_unit_shows_the_strongest_of_how_many(bundle: Bundle) -> None:
