@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -80,6 +81,11 @@ def wrap(label: str, width: float, size: float, lines: int = 2) -> list[str]:
     return [shorten(line, width, size) for line in out]
 
 
+@cache
+def _attribute(key: str) -> str:
+    return key.rstrip("_").replace("_", "-")
+
+
 def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
     """Return one element.
 
@@ -92,12 +98,13 @@ def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
     **attributes
         ``stroke_width=2`` is written ``stroke-width="2"``; numbers through `number`; None is left out.
     """
-    said = {
-        key.rstrip("_").replace("_", "-"): _UNSAFE.sub("", value) if isinstance(value, str) else number(value)
+    written = "".join(
+        f" {_attribute(key)}={quoteattr(_UNSAFE.sub('', value))}"
+        if isinstance(value, str)
+        else f' {_attribute(key)}="{number(value)}"'
         for key, value in attributes.items()
         if value is not None
-    }
-    written = "".join(f" {key}={quoteattr(value)}" for key, value in said.items())
+    )
     inner = "".join(child if isinstance(child, Markup) else escape(clean(child)) for child in children)
     return Markup(f"<{name}{written}>{inner}</{name}>" if inner else f"<{name}{written}/>")
 
