@@ -28,7 +28,7 @@ from circuitgraph.kernels import summarise_grid
 if TYPE_CHECKING:
     from circuitgraph.bundle.read import Bundle
 
-__all__ = ["RANKINGS", "RankedEdges", "Side", "edge_share", "rank_edges", "say_ranking"]
+__all__ = ["RANKINGS", "RankedEdges", "Side", "edge_share", "rank_edges", "say_ranking", "shares_into"]
 
 Side = Literal["upstream", "downstream"]
 """Which end of the edges the unit is not."""
@@ -173,6 +173,24 @@ def edge_share(bundle: Bundle, up: str, down: str) -> float | None:
         if len(shares):
             return float(shares[0])
     return None
+
+
+def shares_into(bundle: Bundle, unit: str) -> dict[str, NDArray[np.float32]]:
+    """Return the (up,) shares of the edges into a neuron in the l1 of all of them, by upstream layer; 0 where none is.
+
+    They are those of the table of edges, of which nothing is read.
+
+    Raises
+    ------
+    UnknownUnitError, UnknownLayerError
+        There is no such neuron or layer.
+    """
+    uid = bundle.neuron(unit)
+    found: dict[str, NDArray[np.float32]] = {}
+    for some in _into(bundle, uid, uid.channel or 0, "share_in"):
+        shares = found.setdefault(some.layer, np.zeros(bundle.layer(some.layer).unit_count, np.float32))
+        shares[some.channels] = some.values
+    return found
 
 
 def _into(bundle: Bundle, unit: UnitId, channel: int, by: str) -> Iterator[_Some]:

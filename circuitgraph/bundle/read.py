@@ -245,6 +245,11 @@ class Bundle:
         """(up, down) uids of all layer pairs with kernels between them, in order of the target."""
         return tuple(dict.fromkeys((block.up, block.down) for block in self.blocks))
 
+    @cached_property
+    def _called(self) -> dict[str, Layer]:
+        # a name that several layers have is the first one's
+        return {name: layer for layer in reversed(self.layers) for name in (*layer.aliases, layer.name)}
+
     def layer(self, name: str) -> Layer:
         """Return the layer called `name`: its uid, its name, an alias, or an unambiguous ending.
 
@@ -260,9 +265,8 @@ class Bundle:
             raise UnknownNetworkError(
                 f"layer {name!r}: this bundle holds {self.network}.", hint=f"Ask for {self.network}/{short}."
             )
-        for layer in self.layers:
-            if short == layer.name or short in layer.aliases:
-                return layer
+        if short in self._called:
+            return self._called[short]
         ends = [layer for layer in self.layers if len(short) >= 2 and layer.name.endswith(short)]
         if len(ends) == 1:
             return ends[0]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuitgraph.bundle import Bundle
+from circuitgraph.bundle.ranked_edges import shares_into
 from circuitgraph.errors import UnknownPairError
 from circuitgraph.graph import CircuitEdge
 from circuitgraph.ids import UnitId
@@ -112,6 +113,7 @@ class KernelReader:
         self._tables: dict[str, EdgeTable] = {}
         self._anchors: dict[tuple[str, str], tuple[float, float]] = {}
         self._places: dict[str, _Places] = {}
+        self._shares: dict[UnitId, dict[str, NDArray[np.float32]]] = {}
 
     def edge(self, up: str, down: str) -> CircuitEdge:
         """Return the kernel from unit `up` to unit `down`, with its anchor and its share of the target's l1.
@@ -134,6 +136,12 @@ class KernelReader:
     def _share(self, up: UnitId, down: UnitId) -> float:
         """Return the share of an edge, 0 for one of zeros."""
         layer = str(down.layer_id)
+        if layer not in self._tables:
+            # a large layer's table takes longer than the kernels into a few of its units
+            if down not in self._shares:
+                self._shares[down] = shares_into(self.bundle, str(down))
+            shares = self._shares[down].get(str(up.layer_id))
+            return 0.0 if shares is None else float(shares[up.channel or 0])
         table = self.into(layer)
         if layer not in self._places:
             self._places[layer] = _Places.of(table)
