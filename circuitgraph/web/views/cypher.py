@@ -114,7 +114,9 @@ def _question(name: str, text: str, typed: str) -> _Question:
             f"reading the parameters: {str(error)[:200]}.", hint='Give a JSON object, as in {"unit": "net/layer:3"}.'
         ) from error
     if not isinstance(parameters, dict):
-        raise QueryError("the parameters are no JSON object.", hint='As in {"unit": "net/layer:3"}.')
+        raise QueryError(
+            "the parameters are no JSON object.", hint='Give a JSON object, as in {"unit": "net/layer:3"}.'
+        )
     if not name:
         return _Question(text, parameters, None)
     shelved = get_query(name)
