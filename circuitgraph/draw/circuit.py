@@ -151,7 +151,7 @@ def circuit_parts(
         drawn,
         layers,
         edges,
-        top=(44.0 if heading else 14.0) + (6 if named else 0),
+        top=(44.0 if heading else 14.0) + (8 if named else 0),
         tile=tile,
         words=5 + 12.0 * lines,
         pairs=[(pair.left, pair.right) for pair in marked],

@@ -123,8 +123,8 @@ def draw_box(unit: CircuitUnit, slot: Slot, role: str) -> Markup:
     if role:
         shown = shorten(role, slot.width - 16, 10.5)
         wide = 0.6 * 10.5 * len(shown) + 10
-        parts.append(tag("rect", x=left + 4, y=top - 8, width=wide, height=15, rx=7.5, fill="#1a1a1a"))
-        parts.append(text(shown, left + 4 + wide / 2, top + 3.2, 10.5, fill="#ffffff", text_anchor="middle"))
+        parts.append(tag("rect", x=left + 4, y=top - 11, width=wide, height=15, rx=7.5, fill="#1a1a1a"))
+        parts.append(text(shown, left + 4 + wide / 2, top + 0.2, 10.5, fill="#ffffff", text_anchor="middle"))
     return tag("g", *parts, class_="unit", data_uid=unit.uid)
 
 

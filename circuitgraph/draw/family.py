@@ -230,58 +230,76 @@ class _Card:
 
 
 def _card_of(count: int, *, has_kernels: bool) -> _Card:
-    for radius, tile, width in ((214.0, 60.0, 84.0), (250.0, 46.0, 66.0), (296.0, 34.0, 46.0)):
-        tall = (tile if has_kernels else 0.0) + 32
-        card = _Card(radius, tile if has_kernels else 0.0, width, tall)
-        if sum(card.gaps([360 * i / count for i in range(count)])) <= 330:
-            break
+    """Return the largest cards that go round the page, on the smallest ring that has room for them."""
+    for tile in range(60, 28, -2):
+        width = max(tile + 14.0, 46.0) if tile < 60 else 84.0
+        for radius in (214.0, 240.0, 266.0, _WIDTH / 2 - _MARGIN - width / 2):
+            card = _Card(radius, tile if has_kernels else 0.0, width, (tile if has_kernels else 0.0) + 32)
+            if sum(card.gaps([360 * i / count for i in range(count)])) <= 335:
+                return card
     return card
 
 
 def _draw_ring(shown: Sequence[RingMember], top: float, scale: float) -> tuple[list[Markup], float]:
     card = _card_of(len(shown), has_kernels=any(m.kernel is not None for m in shown))
     angles = [m.angle_deg or 0.0 for m in shown]
+    is_short = any(_fitting(_channel(m), card.width, 8.5) != _channel(m) for m in shown if m.kernel is not None)
     places = angles
     for _ in range(4):
         # how much a card takes depends on where it lies
         places = _spread_round(angles, card.gaps(places))
+    is_moved = any(abs(place - angle) > 25 for place, angle in zip(places, angles, strict=True))
+    # without curves inside it, the circle grows to where the cards are, unless long lines wind between the two
+    is_free = not is_moved and all(m.tuning is None for m in shown)
+    inner = max(_INNER, card.radius - card.height / 2 - 44) if is_free else _INNER
     heights = [_at(place, card.radius, (0.0, 0.0))[1] for place in places]
-    centre = (_WIDTH / 2, top + max(_INNER + 6, card.height / 2 - min(heights)))
-    bottom = centre[1] + max(_INNER + 6, card.height / 2 + max(heights))
+    centre = (_WIDTH / 2, top + max(inner + 6, card.height / 2 - min(heights)))
+    bottom = centre[1] + max(inner + 6, card.height / 2 + max(heights))
     parts = [
         tag("circle", cx=centre[0], cy=centre[1], r=radius, fill="none", stroke="#e3e3e3")
-        for radius in (_INNER / 2, _INNER)
+        for radius in (inner / 2, inner)
     ]
     for quarter in (0, 90, 180, 270):
-        x, y = _at(quarter, _INNER, centre)
+        x, y = _at(quarter, inner, centre)
         parts.append(
             tag("path", d=f"M{number(centre[0])} {number(centre[1])}L{number(x)} {number(y)}", stroke="#e3e3e3")
         )
     parts += _draw_lobes(shown, centre)
     for quarter in (0, 90, 180, 270):
-        x, y = _at(quarter, _INNER - 15, centre)
+        x, y = _at(quarter, inner - 15, centre)
         halo: dict[str, str | float | None] = {"stroke": "#ffffff", "stroke_width": 3.0, "paint_order": "stroke"}
         parts.append(text(f"{quarter}°", x, y + 3.5, 9.5, fill=GREY, text_anchor="middle", **halo))
     for member, place in zip(shown, places, strict=True):
-        parts.append(_draw_member(member, place, card, centre, scale))
+        parts.append(_draw_member(member, place, card, centre, scale, inner=inner, is_short=is_short))
     return parts, bottom
 
 
-def _draw_member(member: RingMember, place: float, card: _Card, centre: tuple[float, float], scale: float) -> Markup:
+def _draw_member(
+    member: RingMember,
+    place: float,
+    card: _Card,
+    centre: tuple[float, float],
+    scale: float,
+    *,
+    inner: float,
+    is_short: bool,
+) -> Markup:
     """Draw a member's dot on the circle, its card where there is room, and a line that winds from one to the other."""
     angle = member.angle_deg or 0.0
     across, along = abs(math.sin(math.radians(place))), abs(math.cos(math.radians(place)))
     half = 16.0 if member.kernel is None else card.height / 2
     inside = min(half / max(across, 1e-9), card.width / 2 / max(along, 1e-9))
-    ends = (_INNER, card.radius - inside - 3)
+    ends = (inner, card.radius - inside - 3)
     steps = max(1, math.ceil(abs(place - angle) / 8))
     points = [
         _at(angle + (place - angle) * i / steps, ends[0] + (ends[1] - ends[0]) * i / steps, centre)
         for i in range(steps + 1)
     ]
-    start = _at(angle, _INNER, centre)
+    start = _at(angle, inner, centre)
     x, y = _at(place, card.radius, centre)
     name, uid = _name(member), _channel(member)
+    last = max(uid.rfind(":"), uid.rfind("@"))
+    shown_uid = uid[last:] if is_short and last > 0 else uid
     own = [
         tag("title", f"{name} ({member.uid}), {angle:.4g} degrees"),
         tag("path", d="M" + "L".join(f"{number(px)} {number(py)}" for px, py in points), fill="none", stroke="#8c8c8c"),
@@ -297,10 +315,10 @@ def _draw_member(member: RingMember, place: float, card: _Card, centre: tuple[fl
     size = 10.0 if card.width > 60 else 8.5
     said = f"{angle:.4g}°"
     if name == uid:
-        own.append(text(_fitting(uid, card.width, size), x, at, size, text_anchor="middle", font_weight="600"))
+        own.append(text(shorten(shown_uid, card.width, size), x, at, size, text_anchor="middle", font_weight="600"))
     else:
         own.append(text(shorten(name, card.width, size), x, at, size, text_anchor="middle", font_weight="600"))
-        said = f"{_fitting(uid, card.width - 30, size - 1)} {said}"
+        said = f"{_fitting(shown_uid, card.width - 30, size - 1)} {said}"
     own.append(text(said, x, at + size + 1, size - 1, fill=GREY, text_anchor="middle"))
     return tag("g", *own)
 
