@@ -28,7 +28,17 @@ from circuitgraph.kernels import summarise_grid
 if TYPE_CHECKING:
     from circuitgraph.bundle.read import Bundle
 
-__all__ = ["RANKINGS", "RankedEdges", "Side", "edge_share", "rank_edges", "say_ranking", "shares_into"]
+__all__ = [
+    "RANKINGS",
+    "FarEdges",
+    "RankedEdges",
+    "Side",
+    "edge_share",
+    "edges_at",
+    "rank_edges",
+    "say_ranking",
+    "shares_into",
+]
 
 Side = Literal["upstream", "downstream"]
 """Which end of the edges the unit is not."""
@@ -142,6 +152,73 @@ def rank_edges(
         mine = order[owners == owner]
         made.update(zip(mine.tolist(), found[owner].rows(mine - starts[owner]), strict=True))
     return RankedEdges(str(uid), side, by, tuple(made[int(at)] for at in order), int(starts[-1]), offset)
+
+
+@dataclass(frozen=True, slots=True)
+class FarEdges:
+    """All edges between one neuron and one other layer whose kernel is not zero, (edge,) each.
+
+    Attributes
+    ----------
+    layer
+        The other layer.
+    channels
+        The units at the other ends.
+    """
+
+    layer: str
+    channels: NDArray[np.int64]
+    l1: NDArray[np.float32]
+    l2: NDArray[np.float32]
+    share_in: NDArray[np.float32]
+
+
+def edges_at(bundle: Bundle, unit: str, side: Side) -> list[FarEdges]:
+    """Return the sizes of all edges into (side "upstream") or out of (side "downstream") a neuron, by stored block.
+
+    Raises
+    ------
+    UnknownUnitError, UnknownLayerError
+        There is no such neuron or layer.
+    """
+    uid = bundle.neuron(unit)
+    channel, own = uid.channel or 0, str(uid.layer_id)
+    if side == "upstream":
+        return list(_sizes_into(bundle, own, channel))
+    found = []
+    for layer in _below(bundle, own):
+        numbers = [part.block for part in bundle.blocks if (part.up, part.down) == (own, layer)]
+        columns = ["block", "up", "down", "l1", "l2", "share_in"]
+        with bundle._reading(f"edges/{bundle.layer(layer).index:04d}.parquet") as path, pq.ParquetFile(path) as file:
+            table = file.read_row_groups(_groups(file, channel), columns=columns, use_threads=False)
+        there = np.flatnonzero(table["up"].to_numpy() == channel)
+        blocks, l1 = table["block"].to_numpy()[there], table["l1"].to_numpy()[there]
+        mine = table.take(there[np.isin(blocks, numbers) & (l1 > 0)])
+        sizes = (mine[name].to_numpy() for name in ("l1", "l2", "share_in"))
+        found.append(FarEdges(layer, mine["down"].to_numpy().astype(np.int64), *sizes))
+    return found
+
+
+def _sizes_into(bundle: Bundle, layer: str, channel: int) -> Iterator[FarEdges]:
+    found, total = [], 0.0
+    for part in bundle.blocks:
+        if part.down != layer or not part.row_start <= channel < part.row_stop:
+            continue
+        place = channel - part.row_start
+        kernels = bundle.stored(part)[place]
+        ups = np.arange(len(kernels))
+        if part.up_file is not None:
+            ups = np.array(bundle.up_channels(part)[place : place + 1])
+            kernels, ups = kernels[np.newaxis][ups >= 0], ups[ups >= 0]
+        sizes = summarise_grid(kernels[np.newaxis], part.anchor, ("l1", "l2"))
+        total += float(sizes["l1"].astype(np.float64).sum())
+        found.append((part.up, ups, sizes["l1"], sizes["l2"]))
+    for up, ups, l1, l2 in found:
+        # in float64, as the tables of edges have it
+        whole = l1.astype(np.float64)
+        shares = (whole / total if total > 0 else np.zeros_like(whole)).astype(np.float32)
+        there = np.flatnonzero(l1 > 0)
+        yield FarEdges(up, ups[there].astype(np.int64), l1[there], l2[there], shares[there])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,16 @@ its attribute ``left_out``. `circuitgraph.export` writes one to GraphML, GEXF an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from circuitgraph.bundle import Bundle
-from circuitgraph.catalogue.circuit_kernels import BLOCK_FACTS, KernelReader, block_facts, with_attributes
+from circuitgraph.bundle.ranked_edges import edges_at
+from circuitgraph.catalogue.circuit_kernels import BLOCK_FACTS, EdgeTable, KernelReader, block_facts, with_attributes
 from circuitgraph.catalogue.circuit_walk import By, EdgeReader, check_options, walk_around
 from circuitgraph.graph import CircuitEdge, CircuitGraph, CircuitUnit
 from circuitgraph.ids import UnitId
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BundleSource", "CircuitSource", "circuit_around"]
 
+_KEPT = 500
+"""Units whose incoming edges a `BundleSource` keeps."""
 _UNIT = ("channel", "bias", "in_norm", "out_norm", "is_dead")
 
 
@@ -137,7 +144,62 @@ def _source_of(source: Bundle | Store | BundleSource) -> CircuitSource:
 
 
 class BundleSource(KernelReader):
-    """A bundle as the source of circuits: tables of edges that were read are kept for the next one."""
+    """A bundle as the source of circuits; no more is read of it than the edges at the units that are asked for."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle)
+        self._near: OrderedDict[UnitId, EdgeTable] = OrderedDict()
+
+    def into_unit(self, unit: UnitId) -> EdgeTable:
+        """Return the edges into one unit."""
+        known = self._near.get(unit)
+        if known is None:
+            layer, channel = str(unit.layer_id), unit.channel or 0
+            up_layers = tuple(dict.fromkeys(part.up for part in self.bundle.blocks if part.down == layer))
+            found = edges_at(self.bundle, str(unit), "upstream")
+            known = EdgeTable(
+                up_layers,
+                layer,
+                _joined([np.full(len(each.l1), up_layers.index(each.layer)) for each in found], np.int64),
+                _joined([each.channels for each in found], np.int32),
+                _joined([np.full(len(each.l1), channel) for each in found], np.int32),
+                *(_joined([getattr(each, name) for each in found], np.float32) for name in ("l1", "l2", "share_in")),
+            )
+            self._near[unit] = known
+            while len(self._near) > _KEPT:
+                self._near.popitem(last=False)
+        return known
+
+    def out_of_unit(self, unit: UnitId) -> list[EdgeTable]:
+        """Return the edges out of one unit, a table for each layer that reads its layer."""
+        own, channel = str(unit.layer_id), unit.channel or 0
+        return [
+            EdgeTable(
+                (own,),
+                each.layer,
+                np.zeros(len(each.l1), dtype=np.int64),
+                np.full(len(each.l1), channel, dtype=np.int32),
+                each.channels.astype(np.int32),
+                each.l1,
+                each.l2,
+                each.share_in,
+            )
+            for each in edges_at(self.bundle, str(unit), "downstream")
+        ]
+
+    def between(self, ups: Iterable[UnitId], downs: Iterable[UnitId]) -> EdgeTable:
+        """Return the edges from some units to one unit."""
+        (target,) = downs
+        table = self.into_unit(target)
+        wanted = np.zeros(len(table), dtype=bool)
+        for up in ups:
+            if str(up.layer_id) in table.up_layers:
+                wanted |= (table.up_layer == table.up_layers.index(str(up.layer_id))) & (table.up == up.channel)
+        return table.cut(wanted)
+
+    def _share(self, up: UnitId, down: UnitId) -> float:
+        found = self.between([up], [down]).share_in
+        return float(found[0]) if len(found) else 0.0
 
     def unit(self, name: str) -> UnitId:
         """Return the neuron called `name`."""
@@ -186,3 +248,7 @@ class BundleSource(KernelReader):
             "approximations": list(info.approximations),
             "left_out": [],
         }
+
+
+def _joined(parts: Sequence[ArrayLike], kind: type[np.generic]) -> NDArray[Any]:
+    return np.concatenate([np.zeros(0), *parts]).astype(kind)
