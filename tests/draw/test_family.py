@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from circuitgraph.draw import Picture, RingMember, draw_family
-from circuitgraph.draw.family import tuning_peak
 from circuitgraph.draw.palette import colour
+from circuitgraph.draw.tuning import tuning_peak
 from circuitgraph.errors import GraphError, NonFiniteError, ShapeError
 
 SVG = "{http://www.w3.org/2000/svg}"
