@@ -47,8 +47,8 @@ RANKINGS = ("l2", "l1", "sum", "excitation", "inhibition", "top", "bottom", "lef
 """What edges can be ranked by, the largest first; with ``-`` before it, the smallest first."""
 
 _SCALARS = RANKINGS[:-1]
-_WHERE = {"top": "at the top", "bottom": "at the bottom", "left": "at the left", "right": "at the right"}
-_WHERE |= {"centre": "in the centre", "sum": "in sum"}
+_WHERE = {"top": "at top", "bottom": "at bottom", "left": "at left", "right": "at right"}
+_WHERE |= {"centre": "in centre", "sum": "in sum"}
 _COLUMNS = ("unit", "sum", "l1", "l2", "top", "bottom", "left", "right", "centre", "share_in", "strong")
 
 _MOST = 1_000
@@ -91,7 +91,7 @@ def say_ranking(by: str) -> str:
     Examples
     --------
     >>> say_ranking("l2"), say_ranking("top"), say_ranking("-left")
-    ('l2', 'excitation at the top', 'inhibition at the left')
+    ('l2', 'excitation at top', 'inhibition at left')
     """
     name = by.removeprefix("-")
     if name in _WHERE:

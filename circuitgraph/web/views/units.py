@@ -185,6 +185,7 @@ def _claims(said: SubjectPage) -> dict[str, Any]:
         "title": said.title,
         "arguments_made": list(said.matrix.made),
         "count": len(said.claims),
+        "is_silent": not any(row.items for row in said.matrix.rows) and not said.claims,
         "superseded": said.superseded_count,
         "tables": tables,
     }
@@ -230,17 +231,19 @@ def _notes(
     ]
     notes += approximation_notes(bundle, pairs)
     if said is not None and not said.claims:
-        notes.append(f"nothing is said about {unit} in this catalogue yet")
+        notes.append(f"no claim is about {unit} yet")
     return tuple(notes)
 
 
 def _unit_ways(bundle: Bundle | None, uid: str, by: str, limit: int) -> Ways:
     name, order = by.removeprefix("-"), "ASC" if by.startswith("-") else "DESC"
     columns = ", ".join(f"e.{each} AS {each}" for each in ("sum", "l1", "l2", "top", "bottom", "left", "right"))
-    kind = ":Neuron" if UnitId.parse(uid).channel is not None else ""
+    is_neuron = UnitId.parse(uid).channel is not None
+    # equal ones in the order of layers and channels
+    kind, ties = (":Neuron", "e.block, up.channel") if is_neuron else ("", "unit")
     cypher = (
         f"MATCH (up:Unit{kind})-[e:CONNECTS]->(:Unit {{uid: {cypher_text(uid)}}}) WHERE e.l1 > 0\n"
-        f"RETURN up.uid AS unit, {columns}, e.share_in AS share_in ORDER BY e.{name} {order}, unit LIMIT {limit}"
+        f"RETURN up.uid AS unit, {columns}, e.share_in AS share_in ORDER BY e.{name} {order}, {ties} LIMIT {limit}"
     )
     if bundle is None:
         return Ways(
@@ -251,8 +254,9 @@ def _unit_ways(bundle: Bundle | None, uid: str, by: str, limit: int) -> Ways:
         )
     folder = bundle_name(bundle)
     cells = 'up, sum, l1, l2, top, bottom, "left", "right", share_in'
+    ranking = f'ORDER BY "{name}" {order}, block, up_channel LIMIT {limit}'
     # the names are those of our own columns
-    sql = f'SELECT {cells} FROM edges WHERE down = $unit AND l1 > 0 ORDER BY "{name}" {order} LIMIT {limit}'  # noqa: S608
+    sql = f"SELECT {cells} FROM edges WHERE down = $unit AND l1 > 0 {ranking}"  # noqa: S608
     return Ways(
         cypher,
         "from circuitgraph import Bundle\nfrom circuitgraph.bundle.ranked_edges import rank_edges\n"
