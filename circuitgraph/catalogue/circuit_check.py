@@ -174,6 +174,7 @@ def draw_record(
     *,
     labels: Mapping[str, str] | None = None,
     anyway: bool = False,
+    found: CircuitCheck | None = None,
     scale: float | None = None,
     max_edges: int = 60,
 ) -> Picture:
@@ -185,6 +186,8 @@ def draw_record(
         As for `CircuitRecord.graph`.
     anyway
         Draw what there is even where the weights have changed; the picture's title then says what differs.
+    found
+        What `check_circuit` says of the same record and bundles, where that is known already.
     scale, max_edges
         As for `circuitgraph.draw.draw_circuit`.
 
@@ -197,7 +200,7 @@ def draw_record(
     """
     given = [bundles] if isinstance(bundles, Bundle) else list(bundles)
     graph = record.graph(*given, labels=labels, whole=False)
-    found = check_circuit(record, given)
+    found = found or check_circuit(record, given)
     title = record.title
     if not found.are_edges_unchanged:
         if not anyway:

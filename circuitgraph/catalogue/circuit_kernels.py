@@ -111,7 +111,7 @@ class KernelReader:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self._tables: dict[str, EdgeTable] = {}
-        self._anchors: dict[tuple[str, str], tuple[float, float]] = {}
+        self._pairs: dict[tuple[str, str], tuple[tuple[float, float], NDArray[np.float32] | None]] = {}
         self._places: dict[str, _Places] = {}
         self._shares: dict[UnitId, dict[str, NDArray[np.float32]]] = {}
 
@@ -125,13 +125,25 @@ class KernelReader:
         """
         u, d = self.bundle.neuron(up), self.bundle.neuron(down)
         pair = (str(u.layer_id), str(d.layer_id))
-        kernel = self.bundle.kernel(up, down)
-        if pair not in self._anchors:
-            parts = [part for part in self.bundle.blocks if (part.up, part.down) == pair]
-            offset, window = union_window([part.offset for part in parts], [part.window for part in parts])
-            self._anchors[pair] = anchor_of(parts[0].form if len(parts) == 1 else "row block", offset, window)
-        share = min(1.0, rounded(self._share(u, d)))
-        return CircuitEdge(str(u), str(d), kernel, anchor=self._anchors[pair], share_in=share)
+        if pair not in self._pairs:
+            self._pairs[pair] = self._pair(*pair)
+        anchor, whole = self._pairs[pair]
+        kernel = self.bundle.kernel(up, down) if whole is None else np.array(whole[d.channel, u.channel])
+        return CircuitEdge(str(u), str(d), kernel, anchor=anchor, share_in=min(1.0, rounded(self._share(u, d))))
+
+    def _pair(self, up: str, down: str) -> tuple[tuple[float, float], NDArray[np.float32] | None]:
+        """Return the anchor of a pair's kernels and, where one dense block holds them all, that block, memory-mapped.
+
+        Opening a block for each of its kernels would take longer than all else.
+        """
+        parts = [part for part in self.bundle.blocks if (part.up, part.down) == (up, down)]
+        if not parts:
+            raise self.bundle._no_pair(self.bundle.layer(up), self.bundle.layer(down))
+        offset, window = union_window([part.offset for part in parts], [part.window for part in parts])
+        anchor = anchor_of(parts[0].form if len(parts) == 1 else "row block", offset, window)
+        covers = (parts[0].row_start, parts[0].row_stop) == (0, self.bundle.layer(down).unit_count)
+        is_whole = len(parts) == 1 and parts[0].form == "dense" and covers
+        return anchor, self.bundle.stored(parts[0]) if is_whole else None
 
     def _share(self, up: UnitId, down: UnitId) -> float:
         """Return the share of an edge, 0 for one of zeros."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.catalogue.base import BaseCatalogue
-from circuitgraph.catalogue.circuit_check import draw_record
+from circuitgraph.catalogue.circuit_check import CircuitCheck, draw_record
 from circuitgraph.catalogue.circuits import CircuitRecord, get_circuit
 from circuitgraph.draw import Picture, draw_circuit
 from circuitgraph.errors import GraphError
@@ -23,6 +23,7 @@ def circuit_figure(
     *bundles: Bundle,
     catalogue: BaseCatalogue | None = None,
     anyway: bool = False,
+    found: CircuitCheck | None = None,
     scale: float | None = None,
     max_edges: int = 60,
     title: str = "",
@@ -38,6 +39,8 @@ def circuit_figure(
         Where the names of units are taken from; those that a graph gives itself are kept.
     anyway
         Draw a record even where the bundles hold other weights; the picture says what differs.
+    found
+        What `check_circuit` says of the record and these bundles, where that is known already.
     scale, max_edges
         As for `circuitgraph.draw.draw_circuit`.
 
@@ -56,7 +59,9 @@ def circuit_figure(
         own = {unit.uid for unit in circuit.units if unit.role and held[unit.role] == 1}
         names = names_of(catalogue, [unit.uid for unit in circuit.units if not unit.label], *bundles)
         labels = {uid: name for uid, name in names.items() if not (uid in own and name.startswith("family: "))}
-        return draw_record(circuit, bundles, labels=labels, anyway=anyway, scale=scale, max_edges=max_edges)
+        return draw_record(
+            circuit, bundles, labels=labels, anyway=anyway, found=found, scale=scale, max_edges=max_edges
+        )
     labels = names_of(catalogue, [unit.uid for unit in circuit.units if not unit.label], *bundles)
     units = [
         CircuitUnit(unit.uid, unit.label or labels.get(unit.uid, ""), unit.order, unit.attributes)

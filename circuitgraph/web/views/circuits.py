@@ -6,7 +6,7 @@ from typing import Any
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import notes_between
-from circuitgraph.catalogue.circuit_check import check_circuit
+from circuitgraph.catalogue.circuit_check import CircuitCheck, check_circuit
 from circuitgraph.catalogue.circuit_page import describe_checks, describe_circuit, describe_circuits
 from circuitgraph.catalogue.circuits import CircuitRecord, get_circuit, list_circuits
 from circuitgraph.catalogue.drafting import circuit_of_record
@@ -81,9 +81,10 @@ def view_circuit(explorer: Explorer, asked: Asked) -> Page:
     for name, table in (("units", units), ("edges", edges)):
         if len(table.rows) > _ROWS_SHOWN:
             notes.append(f"Showing {_ROWS_SHOWN:,} of {len(table.rows):,} {name}.")
+    found = check_circuit(record, bundles) if len(record.edges) <= _MOST_CHECKED else None
     pictures: dict[str, Picture] = {}
     if not absent:
-        pictures["circuit"] = _figure(explorer, record, bundles)
+        pictures["circuit"] = _figure(explorer, record, bundles, found)
     claims = show_subject(catalogue, uid, limit=_CLAIMS_SHOWN)
     rests_on = [] if absent else _approximations(record, bundles)
     data: dict[str, Any] = {
@@ -104,7 +105,7 @@ def view_circuit(explorer: Explorer, asked: Asked) -> Page:
         "edges": {**table_values(edges), "rows": list(edges.rows[:_ROWS_SHOWN])},
         "left_out": notes,
         "rests_on": rests_on,
-        "check": _check(record, bundles),
+        "check": _check(found),
         "draft": None if absent else draft_address(circuit=record.uid),
         "claims": {
             "arguments_made": list(claims.matrix.made),
@@ -125,9 +126,9 @@ def view_circuit(explorer: Explorer, asked: Asked) -> Page:
     )
 
 
-def _figure(explorer: Explorer, record: CircuitRecord, bundles: list[Bundle]) -> Picture:
-    if len(record.edges) <= _MOST_CHECKED:
-        return circuit_figure(record, *bundles, catalogue=explorer.catalogue, anyway=True)
+def _figure(explorer: Explorer, record: CircuitRecord, bundles: list[Bundle], found: CircuitCheck | None) -> Picture:
+    if found is not None:
+        return circuit_figure(record, *bundles, catalogue=explorer.catalogue, anyway=True, found=found)
     graph = circuit_of_record(record, *bundles, most_edges=_MOST_CHECKED)
     title = f"{record.title} (the {_MOST_CHECKED} strongest of {len(record.edges):,} edges)"
     return circuit_figure(graph, *bundles, catalogue=explorer.catalogue, title=title)
@@ -138,11 +139,10 @@ def _approximations(record: CircuitRecord, bundles: list[Bundle]) -> list[str]:
     return [note for bundle in bundles for note in notes_between(bundle, pairs)]
 
 
-def _check(record: CircuitRecord, bundles: list[Bundle]) -> dict[str, Any] | None:
-    """Compare the record with the open bundles, kernel by kernel; not where there are very many."""
-    if len(record.edges) > _MOST_CHECKED:
+def _check(found: CircuitCheck | None) -> dict[str, Any] | None:
+    """Say how the record compares with the open bundles, kernel by kernel; not where there are very many."""
+    if found is None:
         return None
-    found = check_circuit(record, bundles)
     checks, differences = describe_checks([found])
     return {
         "is_unchanged": found.is_unchanged,
