@@ -94,20 +94,24 @@ class DeclaredMotif:
         """Call the finder."""
         return self.function(source, progress=progress, **options)
 
-    def explain(self, source: Any, **options: Any) -> Explanation:
-        """Say what `find` would do with the same options, without doing it."""
+    def cost(self, source: Any, **options: Any) -> str:
+        """Say about how much work `find` would be with the same options; no weight is read for it."""
         defaults = {
             name: parameter.default
             for name, parameter in inspect.signature(self.function).parameters.items()
             if parameter.default is not inspect.Parameter.empty
         }
+        return self.counts(source, {**defaults, **options})
+
+    def explain(self, source: Any, **options: Any) -> Explanation:
+        """Say what `find` would do with the same options, without doing it."""
         # a store holds bundles only
         is_asked = self.cypher and isinstance(source, Bundle)
         cypher, parameters = _resolve(self.cypher)(source, **options) if is_asked else ("", {})
         return Explanation(
             definition=self.definition,
             nulls=self.nulls,
-            cost=self.counts(source, {**defaults, **options}),
+            cost=self.cost(source, **options),
             cypher=cypher,
             parameters=parameters,
         )

@@ -24,6 +24,7 @@ from circuitgraph.web.versions import versions_of
 from circuitgraph.web.views.drafts import draft_address
 from circuitgraph.web.writing import bundle_name, cypher_text, python_text, shell_text
 from queries.circuits import circuit_from_saved
+from queries.declared import DeclaredMotif
 from queries.registry import Motif, MotifOption, get_motif, list_motifs, motif_packages
 
 __all__ = ["ACTIONS", "ROUTES", "act_search", "view_match", "view_motifs"]
@@ -273,6 +274,8 @@ def _cost_of(explorer: Explorer, bundle: Bundle, motif: Motif) -> str:
 def _cost(bundle: Bundle, motif: Motif) -> str:
     needed = {option.name: option.default for option in motif.options if option.is_argument}
     try:
+        if isinstance(motif, DeclaredMotif):
+            return motif.cost(bundle, **needed)
         return motif.explain(bundle, **needed).cost
     except CircuitGraphError as error:
         return error.message
