@@ -2,12 +2,13 @@
 
 A synthetic network of layers that feed the next, with 3x3 kernels, and a catalogue with the starter's claims, a claim
 and a circuit about the network itself. The explorer runs as a process of its own; clients ask for random pages of one
-kind, each over a connection of its own that stays open. Two ways:
+kind, each over a connection of its own that stays open. Three ways:
 
-- ``alone``: one client, one request after the other: what a page costs
-- ``crowd``: as many clients as ``--clients`` at once, with no time to look at a page in between
+- ``alone``: one client, one request after the other: what a page costs, in seconds and in seconds of the processor
+- ``browsers``: as many clients as ``--clients``, each of which looks at a page for `LOOKED_S` on average
+- ``crowd``: as many clients that do not look at all: the processors are always busy, and each waits for all others
 
-The exit code is 1 where an answer is no page or a limit that is asked for is passed.
+The exit code is 1 where an answer is no page, or where `browsers` wait longer than the limit at p95.
 
     python benchmarks/explorer.py --folder /tmp/explorer-benchmark --size 3.1M
     python benchmarks/explorer.py --folder /tmp/explorer-benchmark --size 3.1M --kinds unit,circuit --seconds 20
@@ -42,6 +43,7 @@ SIZES = {"tiny": (7, 64), "3.1M": (13, 512), "16M": (17, 1000)}
 NETWORK = "big"
 MOST_P95_S = 0.3
 MOST_DRAWN_S = 1.0
+LOOKED_S = 1.0
 ADA, TODAY = Author(name="Ada Example"), "2026-11-21"
 
 
@@ -105,6 +107,7 @@ def addresses(bundle: Bundle, circuit: str, rng: random.Random) -> dict[str, Cal
         "circuits": lambda: "/circuits",
         "circuit": lambda: f"/circuit/{kept}",
         "circuit.svg": lambda: f"/circuit/{kept}.svg",
+        "around": lambda: f"/around/{unit()}?hops=1&top=4",
         "features": lambda: "/features",
         "feature": lambda: "/feature/car",
         "claims": lambda: "/claims",
@@ -128,10 +131,13 @@ def explorer(bundle: Bundle, catalogue: Path, folder: Path) -> Iterator[tuple[st
             process.terminate()
 
 
-def ask(netloc: str, address: Callable[[], str], *, until: float, least: int) -> Taken:
+def ask(netloc: str, address: Callable[[], str], *, until: float, least: int, looked_s: float = 0) -> Taken:
     """Ask for pages, one after the other, until it is time and there were so many."""
     taken, connection = Taken(), http.client.HTTPConnection(netloc, timeout=60)
+    pauses = random.Random(str(threading.get_ident()))
     while time.monotonic() < until or len(taken.seconds) < least:
+        # at no time together with the others
+        time.sleep(pauses.uniform(0, 2 * looked_s))
         path = address()
         began = time.perf_counter()
         connection.request("GET", path)
@@ -145,11 +151,12 @@ def ask(netloc: str, address: Callable[[], str], *, until: float, least: int) ->
     return taken
 
 
-def crowd(netloc: str, address: Callable[[], str], *, clients: int, seconds: float) -> Taken:
+def many(netloc: str, address: Callable[[], str], *, clients: int, seconds: float, looked_s: float = 0) -> Taken:
     """Let so many ask at once."""
-    until, least = time.monotonic() + seconds, 100 // clients + 1
+    until, least = time.monotonic() + seconds, 40 // clients + 1
     with ThreadPoolExecutor(clients) as pool:
-        parts = [pool.submit(ask, netloc, address, until=until, least=least) for _ in range(clients)]
+        given = {"until": until, "least": least, "looked_s": looked_s}
+        parts = [pool.submit(ask, netloc, address, **given) for _ in range(clients)]
     together = Taken()
     for part in parts:
         one = part.result()
@@ -200,25 +207,30 @@ def main() -> int:
         kinds = {kind: kinds[kind] for kind in arguments.kinds.split(",")}
     print(f"{bundle.manifest.counts['edges']:,} edges, {bundle.manifest.counts['units']:,} units; ", end="")
     print(f"{arguments.clients} clients; {psutil.cpu_count()} processors; loop {loop_s():.2f} s")
-    print("load is that of the last minute over the processors; ratio is p95 in the crowd over the limit of 0.3 s\n")
-    head = f"{'page':12} {'KiB':>6} {'first s':>8} {'alone p50':>10} {'crowd p50':>10} {'crowd p95':>10} {'ratio':>6}"
-    print(f"{head} {'pages/s':>8} {'load':>5}")
+    print("load is that of the last minute over the processors; ratio is p95 of browsers over the limit of 0.3 s\n")
+    head = f"{'page':12} {'KiB':>5} {'first s':>8} {'cpu s':>6} {'alone p50':>10} {'browsers p50':>13} {'p95':>6}"
+    print(f"{head} {'ratio':>6} {'crowd p50':>10} {'p95':>6} {'pages/s':>8} {'load':>5}")
     failures = []
     with explorer(bundle, catalogue, arguments.folder) as (netloc, process), Memory(process) as memory:
         for kind, address in kinds.items():
             first = ask(netloc, address, until=0, least=1)
-            alone = ask(netloc, address, until=time.monotonic() + arguments.seconds / 2, least=10)
+            before = sum(process.cpu_times()[:2])
+            alone = ask(netloc, address, until=time.monotonic() + arguments.seconds / 4, least=10)
+            cpu_s = (sum(process.cpu_times()[:2]) - before) / len(alone.seconds)
+            given = {"clients": arguments.clients, "seconds": arguments.seconds}
+            browsers = many(netloc, address, **given, looked_s=LOOKED_S)
             began = time.monotonic()
-            many = crowd(netloc, address, clients=arguments.clients, seconds=arguments.seconds)
-            rate = len(many.seconds) / (time.monotonic() - began)
-            p95 = many.at(0.95)
+            crowd = many(netloc, address, **given)
+            rate = len(crowd.seconds) / (time.monotonic() - began)
+            p95 = browsers.at(0.95)
             print(
-                f"{kind:12} {np.mean(many.sizes) / 1024:6.0f} {first.seconds[0]:8.3f} {alone.at(0.5):10.3f} "
-                f"{many.at(0.5):10.3f} {p95:10.3f} {p95 / MOST_P95_S:6.2f} {rate:8.1f} "
+                f"{kind:12} {np.mean(crowd.sizes) / 1024:5.0f} {first.seconds[0]:8.3f} {cpu_s:6.3f} "
+                f"{alone.at(0.5):10.3f} {browsers.at(0.5):13.3f} {p95:6.3f} {p95 / MOST_P95_S:6.2f} "
+                f"{crowd.at(0.5):10.3f} {crowd.at(0.95):6.3f} {rate:8.1f} "
                 f"{os.getloadavg()[0] / (psutil.cpu_count() or 1):5.1f}",
                 flush=True,
             )
-            failures += [*first.wrong, *alone.wrong, *many.wrong][:1]
+            failures += [*first.wrong, *alone.wrong, *browsers.wrong, *crowd.wrong][:1]
             if p95 > MOST_P95_S:
                 failures.append(f"{kind}: {p95:.3f} s at p95 is above {MOST_P95_S} s")
             if kind == "circuit.svg" and alone.at(0.5) > MOST_DRAWN_S:
