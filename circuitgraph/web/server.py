@@ -97,7 +97,7 @@ def server_of(app: Any) -> uvicorn.Server:
         raise MissingExtraError(
             f"the explorer needs {error.name}, which is not installed.", hint="pip install 'feature-circuitgraph[web]'"
         ) from error
-    from circuitgraph.web.slowness import ImpatientProtocol, ImpatientServer
+    from circuitgraph.web.slowness import ImpatientProtocol, ImpatientServer, taken_at_once
 
     config = uvicorn.Config(
         app,
@@ -112,8 +112,7 @@ def server_of(app: Any) -> uvicorn.Server:
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        # also how many clients are taken at a time, before those that wait too long are cut off
-        backlog=_BACKLOG,
+        backlog=taken_at_once(),
         timeout_graceful_shutdown=_GRACE_S,
     )
     return ImpatientServer(config)

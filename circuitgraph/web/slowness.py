@@ -10,18 +10,38 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-__all__ = ["ImpatientProtocol", "ImpatientServer"]
+__all__ = ["ImpatientProtocol", "ImpatientServer", "most_connections", "taken_at_once"]
 
 _HEADERS_S = 10.0
 _FORM_S = 20.0
 _READING_S = 30.0
-# less than the files that a process may have open on any system
-_MOST_CONNECTIONS = 160
+_MOST_CONNECTIONS = 600
+
+
+@cache
+def most_connections() -> int:
+    """Return how many clients may be connected: as many as leave the process half of the files that it may open.
+
+    Many more than are taken at a time (`taken_at_once`): else one that has just come could be cut off for others that
+    came with it, before what it sent was looked at.
+    """
+    try:
+        import resource
+    except ModuleNotFoundError:
+        # not on Windows, which has no such limit
+        return _MOST_CONNECTIONS
+    return max(32, min(_MOST_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
+
+
+def taken_at_once() -> int:
+    """Return how many clients that wait to be connected are taken before any of them is looked at."""
+    return most_connections() // 3
 
 
 class ImpatientProtocol(H11Protocol):
@@ -38,7 +58,7 @@ class ImpatientProtocol(H11Protocol):
         super().connection_made(transport)
         # who was cut off stays among the connections for a turn of the loop
         there = [each for each in self.connections if isinstance(each, ImpatientProtocol) and not each._is_cut_off]
-        if len(there) > _MOST_CONNECTIONS:
+        if len(there) > most_connections():
             min((each for each in there if each.is_idle), key=lambda each: each._began, default=self).cut_off()
 
     def data_received(self, data: bytes) -> None:

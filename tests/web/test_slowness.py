@@ -143,8 +143,12 @@ def test_who_does_not_read_is_cut_off(port: int) -> None:
     assert looks(port) < 5
 
 
-@pytest.mark.parametrize("count", [200, pytest.param(1_000, marks=pytest.mark.slow)])
-def test_many_slow_clients_do_not_keep_an_honest_one_waiting(port: int, count: int) -> None:
+@pytest.mark.parametrize("count", [100, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_many_slow_clients_do_not_keep_an_honest_one_waiting(
+    port: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # more than half of them find no room
+    monkeypatch.setattr(slowness, "most_connections", lambda: 40)
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
@@ -167,7 +171,7 @@ def test_a_thousand_slow_clients_of_the_command(explorer: Explored) -> None:
         waited = [looks(port) for _ in range(20)]
         open_files = len(list(Path(f"/proc/{explorer.pid}/fd").iterdir()))
     assert max(waited) < 5
-    assert open_files < 400
+    assert open_files < 700
     assert looks(port) < 5
 
 
