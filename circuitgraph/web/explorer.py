@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.catalogue.claims import Author
-from circuitgraph.errors import CatalogueError, IdError, MissingFileError, UnknownNetworkError
+from circuitgraph.errors import CatalogueError, CircuitGraphError, IdError, MissingFileError, UnknownNetworkError
 from circuitgraph.ids import kind_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Explorer:
             self.searches = Searches(searches)
         # SQLite and what is read of a catalogue are for one thread at a time
         self._own = threading.local()
-        self._opened: list[Catalogue] = []
+        self._opened: list[tuple[threading.Thread, Catalogue]] = []
         self._lock = threading.Lock()
 
     @classmethod
@@ -117,7 +117,7 @@ class Explorer:
             bundle.close()
         with self._lock:
             while self._opened:
-                self._opened.pop().close()
+                self._opened.pop()[1].close()
 
     @property
     def bundles(self) -> Mapping[str, Bundle]:
@@ -127,7 +127,7 @@ class Explorer:
     @property
     def can_write(self) -> bool:
         """Whether claims can be made in the pages, by somebody who has the token."""
-        return not self.is_public and self.author is not None and self.catalogue is not None
+        return not self.is_public and self.author is not None and self.has_catalogue
 
     @property
     def catalogue(self) -> Catalogue | None:
@@ -144,8 +144,22 @@ class Explorer:
                 return None
             self._own.catalogue = mine
             with self._lock:
-                self._opened.append(mine)
+                # threads come and go with the requests, and each has opened files
+                ended = [each for thread, each in self._opened if not thread.is_alive()]
+                self._opened = [pair for pair in self._opened if pair[0].is_alive()]
+                self._opened.append((threading.current_thread(), mine))
+            for each in ended:
+                each.close()
         return mine
+
+    @property
+    def has_catalogue(self) -> bool:
+        """Whether there is a catalogue, and one that can be opened."""
+        try:
+            return self.catalogue is not None
+        except (CircuitGraphError, OSError):
+            # whoever needs it is told why
+            return False
 
     @contextmanager
     def looking(self) -> Iterator[None]:

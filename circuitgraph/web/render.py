@@ -64,7 +64,7 @@ class Renderer:
         explorer = self._explorer
         return self._templates.get_template(f"{template}.html").render(
             networks=sorted(explorer.bundles),
-            has_catalogue=explorer.catalogue is not None,
+            has_catalogue=explorer.has_catalogue,
             has_store=explorer.store is not None,
             is_public=explorer.is_public,
             author=explorer.author.name if explorer.author else "",

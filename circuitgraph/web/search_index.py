@@ -138,14 +138,19 @@ class SearchIndex:
         if state == self._state:
             return
         catalogue = self._explorer.catalogue
-        with self._db:
-            changed = set[str]()
-            if catalogue is not None:
-                changed = self._read_claims(catalogue)
-                changed |= self._read_features(catalogue)
-                self._name_units(changed, Words(catalogue.vocabulary()))
-            self._put("record", list(self._records(catalogue)))
-            self._state = state
+        try:
+            with self._db:
+                changed = set[str]()
+                if catalogue is not None:
+                    changed = self._read_claims(catalogue)
+                    changed |= self._read_features(catalogue)
+                    self._name_units(changed, Words(catalogue.vocabulary()))
+                self._put("record", list(self._records(catalogue)))
+                self._state = state
+        except BaseException:
+            # the rows are as they were before, what is remembered of them is not
+            self._begin()
+            raise
 
     def _read_claims(self, catalogue: Catalogue) -> set[str]:
         """Add new claims, all of them where old ones are gone; return the units whose labels they change."""

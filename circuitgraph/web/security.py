@@ -7,7 +7,7 @@ import ipaddress
 import re
 from collections.abc import MutableMapping
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from fastapi import Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
@@ -126,9 +126,8 @@ class Guarded:
         if self._explorer.is_public:
             return PlainTextResponse("This explorer is public: nothing can be written.\n", 403)
         origins = request.headers.getlist("origin")
-        origin = urlsplit(origins[0]) if len(origins) == 1 else urlsplit("")
         is_own_site = request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
-        if origin.netloc != hosts[0] or origin.scheme not in ("http", "https") or not is_own_site:
+        if origins not in ([f"http://{hosts[0]}"], [f"https://{hosts[0]}"]) or not is_own_site:
             return PlainTextResponse("Forms are taken from this explorer's own pages only.\n", 403)
         if not self._explorer.can_write:
             return PlainTextResponse("Writing needs a catalogue, and an author in the settings.\n", 403)

@@ -80,6 +80,30 @@ def test_pictures_are_those_of_the_library(seen: Asking, handwritten: Path) -> N
     assert seen.get(f"/family/{CURVES}.svg?picture=none").status == 404
 
 
+def test_pictures_follow_a_new_record_of_their_family(
+    handwritten: Path, catalogue: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with (
+        looking(handwritten, catalogue, tmp_path_factory.mktemp("changing")) as own,
+        Bundle.open(handwritten) as bundle,
+    ):
+        first = (
+            own.get(f"/family/{CURVES}.svg?with={EARLY}").body,
+            own.get(f"/family/{CURVES}.svg?with={EARLY}&picture=grid").body,
+        )
+        (made,) = make_families(bundle, {"curves": [3, 1]}, layer="mixed3b", author=ADA, date="2026-11-21")
+        with Catalogue.open(own.catalogue) as opened:
+            opened.add_documents([made])
+            ring = family_figure(CURVES, bundle, catalogue=opened)
+            grid = grid_figure(bundle, EARLY, CURVES, catalogue=opened, limit=16)
+        second = (
+            own.get(f"/family/{CURVES}.svg?with={EARLY}").body,
+            own.get(f"/family/{CURVES}.svg?with={EARLY}&picture=grid").body,
+        )
+    assert second == (ring.svg.encode(), grid.svg.encode())
+    assert first[0] != second[0] and first[1] != second[1]
+
+
 def test_a_family_without_angles_cannot_be_turned(seen: Asking) -> None:
     answer = seen.get(f"/family/{OURS}?with={EARLY}&turned=1")
     assert answer.status == 400

@@ -124,6 +124,20 @@ def test_a_renamed_feature_renames_its_units(own: Asking) -> None:
     assert "handwritten/mixed4c:41" in uids(own, "automob")
 
 
+def test_what_came_while_a_record_could_not_be_read_is_found_once_it_is_gone(own: Asking) -> None:
+    broken = own.catalogue / "circuits" / f"broken@{'0' * 8}.json"
+    assert uids(own, "axolotl") == []
+    broken.write_text("{")
+    with Catalogue.open(own.catalogue) as catalogue:
+        claim = make_claim(
+            "handwritten/mixed4c:3", "unknown", author=ADA, date=TODAY, statement="Nobody saw the axolotl."
+        )
+        add_claim(catalogue, claim)
+    assert own.get("/search.json?q=axolotl").status == 400
+    broken.unlink()
+    assert uids(own, "axolotl") == [claim.id]
+
+
 def test_an_index_over_a_log_that_shrank_is_made_again(own: Asking) -> None:
     with Catalogue.open(own.catalogue) as catalogue:
         claim = make_claim(

@@ -49,6 +49,8 @@ STRANGE_ORIGINS = (
     f"file://{HOST}",
     HOST,
     f"//{HOST}",
+    "http://[",
+    "http://[x]:8470",
 )
 
 

@@ -24,7 +24,7 @@ from circuitgraph.web.citing import cite_thing
 from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.memory import remembered
 from circuitgraph.web.page import Asked, Page, Route, Ways, address_of, with_query
-from circuitgraph.web.versions import catalogue_version, versions_of
+from circuitgraph.web.versions import catalogue_state, versions_of
 from circuitgraph.web.writing import OPEN_CATALOGUE, bundle_name, cypher_text, python_text, shell_text
 
 __all__ = ["ROUTES", "view_families", "view_family"]
@@ -120,7 +120,7 @@ def view_family(explorer: Explorer, asked: Asked) -> Page:
     notes = []
     if len(family.members) > _MEMBERS_SHOWN:
         notes.append(f"Showing {_MEMBERS_SHOWN:,} of {len(family.members):,} members.")
-    state = (bundle.sha256 if bundle is not None else "", catalogue_version(explorer))
+    state = (bundle.sha256 if bundle is not None else "", catalogue_state(explorer))
     if family.members:
         pictures["ring"] = remembered(
             explorer, ("ring", uid, *state), lambda: family_figure(uid, bundle, catalogue=catalogue)
@@ -201,7 +201,7 @@ def _grid(
     ups, downs = (far, family) if (far.layer, family.layer) in bundle.pairs else (family, far)
     picture = remembered(
         explorer,
-        ("grid", ups.uid, downs.uid, turned, limit, bundle.sha256, catalogue_version(explorer)),
+        ("grid", ups.uid, downs.uid, turned, limit, bundle.sha256, catalogue_state(explorer)),
         lambda: grid_figure(bundle, ups.uid, downs.uid, catalogue=catalogue, turned=turned, limit=limit),
     )
     up_units = [member.unit for member in ups.members[:limit]]
