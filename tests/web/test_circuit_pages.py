@@ -361,7 +361,7 @@ def test_the_shell_draws_the_same_bytes(
     # what was changed is saved as a file, which draws the same too
     changed = f"{AROUND}?hops=1&top=3&remove=handwritten/mixed4a:46"
     (tmp_path / "mine.json").write_bytes(seen.get(f"{changed}&file=json").body)
-    words = ["draw", "circuit", str(tmp_path / "mine.json"), "-o", str(out)]
+    words = ["draw", "circuit", str(tmp_path / "mine.json"), "--bundle", handwritten.name, "-o", str(out)]
     CliRunner().invoke(cli, words, catch_exceptions=False)
     assert out.read_text() == seen.get(changed.replace("?", ".svg?")).text
 
