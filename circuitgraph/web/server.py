@@ -14,7 +14,7 @@ from circuitgraph.web.search import warm
 if TYPE_CHECKING:
     import uvicorn
 
-__all__ = ["address_at", "listen", "make_token", "serve"]
+__all__ = ["address_at", "listen", "make_served_app", "make_token", "serve", "server_of"]
 
 _GRACE_S = 2
 _BACKLOG = 256

@@ -61,8 +61,8 @@ def test_parameters_are_json(boxed: Asking) -> None:
     answer = put(boxed, text, ".json", params=given).json()
     assert answer["data"]["answer"]["rows"] == [{"uid": uid, "list": [1, "a", None], "n": 0.5}]
     assert "-p unit=" in answer["ways"]["shell"]
-    for wrong in ("{", "[]", '"x"', "unit=3", "{" * 10_000):
-        refused = put(boxed, text, ".json", params=wrong[:6_000])
+    for wrong in ("{", "[]", '"x"', "unit=3", "[" * 2_000):
+        refused = put(boxed, text, ".json", params=wrong)
         assert refused.status == 400
         assert "JSON" in refused.json()["data"]["fault"]["hint"]
     lacking = put(boxed, text)

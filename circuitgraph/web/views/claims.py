@@ -24,7 +24,17 @@ from circuitgraph.web.versions import catalogue_state, versions_of
 from circuitgraph.web.views.claim_forms import answer_forms
 from circuitgraph.web.writing import cypher_text, python_text, shell_text
 
-__all__ = ["ROUTES", "claim_page", "history_address", "view_claim", "view_claims", "view_history", "view_releases"]
+__all__ = [
+    "ROUTES",
+    "claim_page",
+    "history_address",
+    "view_claim",
+    "view_claims",
+    "view_history",
+    "view_release",
+    "view_releases",
+    "view_review",
+]
 
 _SHOWN = 50
 _ANSWERS = 100
