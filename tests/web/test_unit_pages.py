@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from circuitgraph.bundle import Bundle
+from circuitgraph.bundle import Bundle, add_directions
 from circuitgraph.catalogue import Catalogue, add_claim, make_claim
 from circuitgraph.catalogue.features import Feature
 from circuitgraph.cli.main import cli
@@ -322,3 +322,34 @@ def test_ranking_refuses_what_it_cannot_do(handwritten: Path) -> None:
                 rank_edges(bundle, CAR, "upstream", **wrong)  # type: ignore[arg-type]
         with pytest.raises(BundleError):
             rank_edges(bundle, CAR, "sideways")  # type: ignore[arg-type]
+
+
+def test_a_direction_has_a_page_with_the_kernels_of_what_it_combines(tmp_path: Path) -> None:
+    bundle = write_synthetic_bundle(tmp_path / "net.circuit", network="net")
+    combined = np.zeros(12)
+    combined[[3, 5]] = 1.0, -0.5
+    bundle = add_directions(bundle, "layer2", [combined], names=["car-2"])
+    into = np.einsum("d,duij->uij", combined, np.asarray(bundle.block("layer1", "layer2").kernels, dtype=np.float64))
+    with Explorer([bundle]) as explorer:
+        asked = Asking(make_app(explorer, token=TOKEN), explorer, tmp_path)
+        page = asked.get("/unit/net/layer2@car-2.json?by=-top&limit=16").json()
+        rows = page["data"]["upstream"]["rows"]
+        assert asked.get("/unit/net/layer2@car-2").status == 200
+        assert "/unit/net/layer2@car-2" in asked.get("/layer/net/layer2").text
+        edge = asked.get(f"/edge/{quote('net/layer1:4 -> net/layer2@car-2')}.json").json()["data"]
+        assert [hit["uid"] for hit in asked.get("/search.json?q=layer2@car").json()["data"]["rows"]] == [
+            "net/layer2@car-2"
+        ]
+    assert np.allclose(edge["kernel"], into[4], atol=1e-6)
+    assert page["data"]["facts"]["kind"] == "direction"
+    wanted = {f"net/layer1:{place}": scalars_of(kernel, (-1, -1)) for place, kernel in enumerate(into)}
+    assert [row["unit"] for row in rows] == sorted(wanted, key=lambda uid: wanted[uid]["top"])
+    for row in rows:
+        assert_same(row, wanted[row["unit"]])
+
+
+def test_a_unit_of_which_nothing_is_said_says_so_in_a_line(seen: Asking) -> None:
+    html = seen.get("/unit/handwritten/mixed4c:0").text
+    assert "None of the seven arguments has been made" in html
+    assert "not made" not in html
+    assert "/claims/new?subject=handwritten%2Fmixed4c%3A0" in html
