@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,6 +11,8 @@ from circuitgraph.bundle.describe import Description
 from circuitgraph.web.page import Asked, with_query
 
 __all__ = ["Paging", "choice", "table_values", "turned_to", "whole_number"]
+
+_LIMIT = re.compile("; (?:more with|raise) --limit.*$")
 
 
 def whole_number(asked: Asked, name: str, default: int, *, least: int = 0, most: int) -> int:
@@ -92,5 +95,6 @@ def table_values(table: Description) -> dict[str, Any]:
         "title": table.title,
         "columns": list(table.columns),
         "rows": rows,
-        "notes": list(table.notes),
+        # a page says its own way how to see more
+        "notes": [_LIMIT.sub("", note) for note in table.notes],
     }
