@@ -23,6 +23,7 @@ from circuitgraph.ids import find_unit_ids
 from circuitgraph.progress import SILENT, Progress
 from circuitgraph.result import Result
 from circuitgraph.settings import Settings, read_settings
+from circuitgraph.store.broken import broken_error
 from circuitgraph.store.deadline import within_limits
 from circuitgraph.store.explain import check_plan, check_text
 from circuitgraph.store.fidelity import edge_notes
@@ -390,7 +391,7 @@ def foreign_errors(act: str, store: Store) -> Iterator[None]:
             hint="Set CIRCUITGRAPH_USER and CIRCUITGRAPH_PASSWORD for a store given by URI.",
         ) from error
     except _LOST as error:
-        refused = tls_error(act, error)
+        refused = tls_error(act, error) or broken_error(act, error, store.server)
         if refused is not None:
             raise refused from error
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -399,6 +400,9 @@ def foreign_errors(act: str, store: Store) -> Iterator[None]:
             hint = f"See whether the server at {store.settings.store} runs and can be reached; --store names another."
         raise StoreUnavailableError(f"{act}: the database does not answer ({first}).", hint=hint) from error
     except Neo4jError as error:
+        broken = broken_error(act, error, store.server) if not isinstance(error, ClientError) else None
+        if broken is not None:
+            raise broken from error
         raise _query_error(act, error, is_ours=store.server is not None) from error
     except DriverError as error:
         raise StoreUnavailableError(f"{act}: {error}.", hint="Check --store and the server's log.") from error

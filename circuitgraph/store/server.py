@@ -245,6 +245,14 @@ class ManagedServer:
             self._state.unlink(missing_ok=True)
             return process is not None
 
+    def kill(self) -> None:
+        """End the server at once, since it cannot go on; what it acknowledged is there at the next start."""
+        process = self._process()
+        if process is not None:
+            with suppress(psutil.Error):
+                process.kill()
+                wait_for_end(process, _STOP_TIMEOUT_S)
+
     def destroy(self) -> None:
         """Stop the server and remove its databases and its password; the jars stay."""
         with self._alone("removing"):
