@@ -382,7 +382,9 @@ class Bundle:
         Parameters
         ----------
         by
-            What "strongest" is measured in: "l2", "l1", or "share_in" (of the target's total l1).
+            What "strongest" is measured in: "l2", "l1", or "share_in" (of the target's total l1); or where it acts:
+            with "top" what excites most at the top comes first, with "-top" what inhibits most there, and so with
+            "bottom", "left", "right", "centre" and "sum".
 
         Raises
         ------
