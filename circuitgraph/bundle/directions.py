@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from circuitgraph.bundle import format as fmt
+from circuitgraph.bundle.arrays import read_arrays
 from circuitgraph.bundle.blocks import DirectionBlockInfo, UnitKind, common_window, read_blocks
 from circuitgraph.errors import UnknownUnitError
 from circuitgraph.ids import UnitId
@@ -36,8 +37,8 @@ class Directions:
     def _arrays(self) -> dict[str, NDArray[Any]]:
         if fmt.DIRECTIONS_FILE not in self._bundle.manifest.files:
             return {}
-        with self._bundle._reading(fmt.DIRECTIONS_FILE) as path, np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        with self._bundle._reading(fmt.DIRECTIONS_FILE) as path:
+            return read_arrays(path)
 
     @cached_property
     def _places(self) -> dict[str, dict[str, int]]:

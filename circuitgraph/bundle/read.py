@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from circuitgraph.bundle import format as fmt
+from circuitgraph.bundle.arrays import map_array
 from circuitgraph.bundle.blocks import BlockInfo, common_window, read_blocks
 from circuitgraph.bundle.directions import Directions
 from circuitgraph.bundle.partial import finish_swap
@@ -504,7 +505,7 @@ class Bundle:
 
     def _array(self, name: str) -> NDArray[Any]:
         with self._reading(name) as path:
-            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+            return map_array(path)
 
     def __repr__(self) -> str:
         counts = self.manifest.counts
