@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["draw"]
 
+_PLACES = ("sum", "top", "bottom", "left", "right", "centre")
+
 _Command = Callable[..., Any]
 
 _BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
@@ -121,7 +123,11 @@ def grid(
     "--top", type=click.IntRange(0, 24), default=8, show_default=True, help="Kernels to draw upstream and downstream."
 )
 @click.option(
-    "--by", type=click.Choice(["l1", "l2", "share_in"]), default="l2", show_default=True, help="What is strongest."
+    "--by",
+    type=click.Choice(["l2", "l1", "share_in", *_PLACES, *(f"-{place}" for place in _PLACES)]),
+    default="l2",
+    show_default=True,
+    help="What is strongest: top shows what excites most at the top, -top what inhibits.",
 )
 @_out_option
 def unit(bundle: Path, unit: str, top: int, by: Any, title: str, catalogue: str | None, out: Path, quiet: bool) -> None:
