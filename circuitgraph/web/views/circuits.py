@@ -17,8 +17,9 @@ from circuitgraph.ids import kind_of
 from circuitgraph.web.asking import Paging, table_values, whole_number
 from circuitgraph.web.citing import cite_thing
 from circuitgraph.web.explorer import Explorer
+from circuitgraph.web.memory import remembered
 from circuitgraph.web.page import Asked, Download, Page, Route, Ways, address_of, with_query
-from circuitgraph.web.versions import versions_of
+from circuitgraph.web.versions import catalogue_state, versions_of
 from circuitgraph.web.views.drafts import draft_address
 from circuitgraph.web.writing import OPEN_CATALOGUE, bundle_name, cypher_text, python_text, shell_text
 
@@ -81,10 +82,17 @@ def view_circuit(explorer: Explorer, asked: Asked) -> Page:
     for name, table in (("units", units), ("edges", edges)):
         if len(table.rows) > _ROWS_SHOWN:
             notes.append(f"Showing {_ROWS_SHOWN:,} of {len(table.rows):,} {name}.")
-    found = check_circuit(record, bundles) if len(record.edges) <= _MOST_CHECKED else None
+    seen = (record.sha256, *(bundle.sha256 for bundle in bundles))
+    found: CircuitCheck | None = None
+    if len(record.edges) <= _MOST_CHECKED:
+        found = remembered(explorer, ("circuit check", *seen), lambda: check_circuit(record, bundles))
     pictures: dict[str, Picture] = {}
     if not absent:
-        pictures["circuit"] = _figure(explorer, record, bundles, found)
+        pictures["circuit"] = remembered(
+            explorer,
+            ("circuit picture", *seen, catalogue_state(explorer)),
+            lambda: _figure(explorer, record, bundles, found),
+        )
     claims = show_subject(catalogue, uid, limit=_CLAIMS_SHOWN)
     rests_on = [] if absent else _approximations(record, bundles)
     data: dict[str, Any] = {
