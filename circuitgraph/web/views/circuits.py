@@ -16,11 +16,11 @@ from circuitgraph.figures import circuit_figure
 from circuitgraph.ids import kind_of
 from circuitgraph.web.asking import Paging, table_values, whole_number
 from circuitgraph.web.citing import cite_thing
+from circuitgraph.web.draft_state import draft_address
 from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.memory import remembered
 from circuitgraph.web.page import Asked, Download, Page, Route, Ways, address_of, with_query
 from circuitgraph.web.versions import catalogue_state, versions_of
-from circuitgraph.web.views.drafts import draft_address
 from circuitgraph.web.writing import OPEN_CATALOGUE, bundle_name, cypher_text, python_text, shell_text
 
 __all__ = ["ROUTES", "view_circuit", "view_circuits"]

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import notes_between
@@ -21,24 +20,22 @@ from circuitgraph.catalogue.circuit_making import circuit_from_graph
 from circuitgraph.catalogue.circuits import CircuitRecord, get_circuit
 from circuitgraph.catalogue.drafting import Drafted, circuit_between, circuit_of_record, refine_circuit
 from circuitgraph.catalogue.subgraph import BundleSource, circuit_around
-from circuitgraph.errors import CatalogueError, CircuitGraphError, UnknownUnitError
+from circuitgraph.errors import CatalogueError, CircuitGraphError
 from circuitgraph.export import dump_circuit
 from circuitgraph.export.circuits import FORMATS, CircuitFormat
 from circuitgraph.figures import circuit_figure
 from circuitgraph.figures.labels import names_of, short_name
 from circuitgraph.graph import CircuitGraph
 from circuitgraph.web.citing import cite_weights
+from circuitgraph.web.draft_state import MOST_HOPS, MOST_TOP, DraftState, draft_address, read_state
 from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.memory import remembered
 from circuitgraph.web.page import Action, Asked, Download, Page, Route, Ways, address_of
 from circuitgraph.web.versions import versions_of
 from circuitgraph.web.writing import OPEN_CATALOGUE, bundle_name, cypher_text, python_text, shell_text
 
-__all__ = ["ACTIONS", "ROUTES", "act_save", "draft_address", "view_around", "view_draft"]
+__all__ = ["ACTIONS", "ROUTES", "act_save", "view_around", "view_draft"]
 
-_MOST_HOPS, _MOST_TOP, _MOST_STEPS = 3, 16, 300
-_MOST_NAMED, _MOST_REMOVED = 60, 150
-_BY = ("l2", "l1", "share_in")
 _MEDIA: Mapping[CircuitFormat, str] = {
     "json": "application/json",
     "graphml": "application/xml",
@@ -46,69 +43,22 @@ _MEDIA: Mapping[CircuitFormat, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
-    """All that an address says: where the circuit begins (one of three), and what was changed since."""
-
-    around: str = ""
-    units: tuple[str, ...] = ()
-    circuit: str = ""
-    hops: int = 2
-    top: int = 4
-    min_share: float = 0.0
-    min_sum: float = 0.0
-    by: str = "l2"
-    add: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
-
-    def query(self) -> dict[str, str]:
-        """Return what stands behind the question mark, what is as usual left out."""
-        said = {
-            "units": ",".join(self.units),
-            "circuit": self.circuit.removeprefix("circuit:"),
-            "hops": str(self.hops) if self.around else "",
-            "top": str(self.top) if not self.circuit or self.add else "",
-            "min_share": _written(self.min_share),
-            "min_sum": _written(self.min_sum),
-            "by": self.by if self.by != "l2" else "",
-            "add": ",".join(self.add),
-            "remove": ",".join(self.remove),
-        }
-        return {name: value for name, value in said.items() if value}
-
-    @property
-    def path(self) -> str:
-        """The address without its query."""
-        return f"/around/{quote(self.around, safe='/:@!')}" if self.around else "/draft"
-
-    @property
-    def address(self) -> str:
-        """The whole address; commas and slashes as they are, since a reader may type them."""
-        said = "&".join(f"{name}={quote(value, safe=',/:@!')}" for name, value in self.query().items())
-        return f"{self.path}?{said}" if said else self.path
-
-
-def draft_address(*, around: str = "", units: Sequence[str] = (), circuit: str = "") -> str:
-    """Return the address at which a circuit begins: around a unit, with some units, or as a record has it."""
-    return _State(around=around, units=tuple(units), circuit=circuit).address
-
-
 def view_around(explorer: Explorer, asked: Asked) -> Page:
     """Return the circuit around a unit, to be changed."""
     given = asked.parts.get("uid") or asked.query.get("unit", "")
-    return _page(explorer, _read(explorer, {**asked.query, "around": given}), can_write=asked.can_write)
+    return _page(explorer, read_state(explorer, {**asked.query, "around": given}), can_write=asked.can_write)
 
 
 def view_draft(explorer: Explorer, asked: Asked) -> Page:
     """Return a circuit of chosen units, or of a record, to be changed."""
     query = {name: value for name, value in asked.query.items() if name != "around"}
-    return _page(explorer, _read(explorer, query), can_write=asked.can_write)
+    return _page(explorer, read_state(explorer, query), can_write=asked.can_write)
 
 
 def act_save(explorer: Explorer, asked: Asked) -> str | Page:
     """Save the circuit that was shown as a record of the catalogue, and go to its page."""
     fields = asked.query
-    state = _read(explorer, fields)
+    state = read_state(explorer, fields)
     drafted = _drafted(explorer, state)
     catalogue = explorer.need_catalogue()
     if explorer.author is None:
@@ -137,102 +87,6 @@ def act_save(explorer: Explorer, asked: Asked) -> str | Page:
     return address_of(record.uid)
 
 
-def _read(explorer: Explorer, given: Mapping[str, str]) -> _State:
-    """Return the state that an address or a form says, units written out.
-
-    Raises
-    ------
-    CatalogueError
-        A number is none, or too large; or it does not begin anywhere.
-    """
-    begins = [name for name in ("around", "units", "circuit") if given.get(name)]
-    if len(begins) != 1:
-        raise CatalogueError(
-            f"drafting a circuit: it begins with {' and '.join(begins) or 'nothing'}, one beginning is wanted.",
-            hint="Begin around a unit (/around/NET/LAYER:CH), with units (/draft?units=A,B) or a record "
-            "(/draft?circuit=SLUG@HASH).",
-        )
-    hops = _whole(given, "hops", 2, most=_MOST_HOPS)
-    top = _whole(given, "top", 4, least=1, most=_MOST_TOP)
-    if top**hops > _MOST_STEPS:
-        raise CatalogueError(
-            f"drafting a circuit: hops={hops} and top={top} are {top**hops:,} ways; at most {_MOST_STEPS} are gone.",
-            hint="Lower one of them.",
-        )
-    by = given.get("by") or "l2"
-    if by not in _BY:
-        raise CatalogueError(f"drafting a circuit: by={by[:40]!r} is not known.", hint=f"Give {', '.join(_BY)}.")
-    circuit = ""
-    if given.get("circuit"):
-        circuit = get_circuit(explorer.need_catalogue(), _whole_name(given["circuit"])).uid
-    return _State(
-        around=_unit(explorer, given["around"]) if given.get("around") else "",
-        units=_units(explorer, given.get("units", ""), "units", _MOST_NAMED),
-        circuit=circuit,
-        hops=hops,
-        top=top,
-        min_share=_real(given, "min_share", most=1.0),
-        min_sum=_real(given, "min_sum"),
-        by=by,
-        add=_units(explorer, given.get("add", ""), "add", _MOST_NAMED),
-        remove=_units(explorer, given.get("remove", ""), "remove", _MOST_REMOVED),
-    )
-
-
-def _whole_name(name: str) -> str:
-    """Return the uid of a record; its file's path is never taken from an address."""
-    uid = name if name.startswith("circuit:") else f"circuit:{name}"
-    address_of(uid)
-    return uid
-
-
-def _whole(given: Mapping[str, str], name: str, usual: int, *, least: int = 0, most: int) -> int:
-    text = given.get(name, "").strip()
-    if not text:
-        return usual
-    if not (text.isascii() and text.isdigit() and len(text) < 5 and least <= int(text) <= most):
-        raise CatalogueError(
-            f"drafting a circuit: {name}={text[:40]!r}, a whole number from {least} to {most} is wanted.",
-            hint=f"Give {name}={usual}.",
-        )
-    return int(text)
-
-
-def _real(given: Mapping[str, str], name: str, *, most: float = math.inf) -> float:
-    text = given.get(name, "").strip()
-    try:
-        value = float(text or 0)
-    except ValueError:
-        value = math.nan
-    if not (0 <= value <= most and math.isfinite(value)):
-        limit = "0 or more" if most == math.inf else f"from 0 to {most:g}"
-        raise CatalogueError(
-            f"drafting a circuit: {name}={text[:40]!r}, a number {limit} is wanted.", hint=f"Give {name}=0."
-        )
-    return value
-
-
-def _units(explorer: Explorer, text: str, name: str, most: int) -> tuple[str, ...]:
-    given = [part.strip() for part in text.split(",") if part.strip()]
-    if len(given) > most:
-        raise CatalogueError(
-            f"drafting a circuit: {name} names {len(given):,} units, at most {most} are taken.",
-            hint="Save what there is as a circuit, and go on from it.",
-        )
-    return tuple(dict.fromkeys(_unit(explorer, part) for part in given))
-
-
-def _unit(explorer: Explorer, name: str) -> str:
-    """Return the uid of a neuron that is in an open bundle."""
-    if "/" not in name and len(explorer.bundles) != 1:
-        raise UnknownUnitError(
-            f"unit {name[:80]!r}: {len(explorer.bundles)} networks are open, so that its network is not clear.",
-            hint="Write it out: network/layer:channel.",
-        )
-    bundle = explorer.bundle(name) if "/" in name else next(iter(explorer.bundles.values()))
-    return str(bundle.neuron(name))
-
-
 def _source(explorer: Explorer, network: str) -> BundleSource:
     bundle = explorer.bundle(network)
     # the tables of edges that it reads are kept for the next address
@@ -240,7 +94,7 @@ def _source(explorer: Explorer, network: str) -> BundleSource:
     return source
 
 
-def _drafted(explorer: Explorer, state: _State) -> Drafted:
+def _drafted(explorer: Explorer, state: DraftState) -> Drafted:
     by: Any = state.by
     chosen: dict[str, Any] = {"top": state.top, "min_share": state.min_share, "by": by}
     if state.around:
@@ -272,7 +126,7 @@ def _roles(graph: CircuitGraph) -> dict[str, str]:
     return {unit.uid: str(unit.attributes["role"]) for unit in graph.units if unit.attributes.get("role")}
 
 
-def _thresholds(state: _State, drafted: Drafted) -> dict[str, float | int | str]:
+def _thresholds(state: DraftState, drafted: Drafted) -> dict[str, float | int | str]:
     """Say in a record how its edges were chosen."""
     said: dict[str, float | int | str] = {}
     if state.around:
@@ -301,7 +155,7 @@ def _fingerprint(graph: CircuitGraph) -> str:
 
 def _page(
     explorer: Explorer,
-    state: _State,
+    state: DraftState,
     *,
     can_write: bool,
     typed: Mapping[str, str] | None = None,
@@ -326,8 +180,8 @@ def _page(
             "remove": list(state.remove),
         },
         "limits": {
-            "hops": _MOST_HOPS,
-            "top": _MOST_TOP,
+            "hops": MOST_HOPS,
+            "top": MOST_TOP,
             "min_share": _slider_end(drafted.largest_share, state.min_share),
             "min_sum": _slider_end(drafted.largest_sum, state.min_sum),
         },
@@ -391,7 +245,7 @@ def _looked_at(graph: CircuitGraph) -> int | None:
     return None
 
 
-def _title(explorer: Explorer, state: _State) -> str:
+def _title(explorer: Explorer, state: DraftState) -> str:
     if state.circuit:
         return get_circuit(explorer.need_catalogue(), state.circuit).title
     if state.around:
@@ -408,11 +262,7 @@ def _slider_end(largest: float, now: float) -> float:
     return float(f"{math.ceil(wanted / step) * step:.6g}")
 
 
-def _written(value: float) -> str:
-    return "" if value == 0 else f"{value:.10g}"
-
-
-def _unit_rows(state: _State, graph: CircuitGraph, names: Mapping[str, str]) -> list[dict[str, Any]]:
+def _unit_rows(state: DraftState, graph: CircuitGraph, names: Mapping[str, str]) -> list[dict[str, Any]]:
     into: dict[str, int] = {}
     out: dict[str, int] = {}
     for edge in graph.edges:
@@ -449,7 +299,7 @@ def _files(graph: CircuitGraph, title: str) -> dict[str, Download]:
     return {form: file(form) for form in FORMATS}
 
 
-def _ways(explorer: Explorer, state: _State, graph: CircuitGraph) -> Ways:
+def _ways(explorer: Explorer, state: DraftState, graph: CircuitGraph) -> Ways:
     """Return lines that give the very edges that are shown; the shell's makes a record of them."""
     networks = list(dict.fromkeys(layer.partition("/")[0] for layer in graph.layers))
     pairs = ", ".join(f"[{cypher_text(edge.up)}, {cypher_text(edge.down)}]" for edge in graph.edges)
@@ -487,7 +337,7 @@ def _ways(explorer: Explorer, state: _State, graph: CircuitGraph) -> Ways:
     return Ways(cypher, python, " ".join(map(shell_text, words)) if graph.edges else "")
 
 
-def _imports(state: _State) -> str:
+def _imports(state: DraftState) -> str:
     """Return the lines of Python that must come first."""
     begins = {"circuit_between"} if state.units else {"circuit_of_record"} if state.circuit else set()
     lines = [

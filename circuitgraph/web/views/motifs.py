@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.catalogue.drafting import MOST_EDGES
 from circuitgraph.draw import Picture
-from circuitgraph.errors import CircuitGraphError, MotifError, StoreUnavailableError, UnknownMatchError
+from circuitgraph.errors import CircuitGraphError, MotifError, UnknownMatchError
 from circuitgraph.figures import motif_figure
 from circuitgraph.figures.labels import names_of
 from circuitgraph.ids import check_network_name, kind_of
 from circuitgraph.web.asking import Paging, choice, whole_number
 from circuitgraph.web.citing import cite_weights
+from circuitgraph.web.draft_state import draft_address
 from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.memory import remembered
+from circuitgraph.web.motif_options import TYPED, options_typed
 from circuitgraph.web.page import Action, Asked, Page, Route, Ways, address_of, with_query
 from circuitgraph.web.searches import Searches, StoredResult
+from circuitgraph.web.stored_motifs import stored_count, stored_match, stored_result
 from circuitgraph.web.versions import versions_of
-from circuitgraph.web.views.drafts import draft_address
 from circuitgraph.web.writing import bundle_name, cypher_text, python_text, shell_text
 from queries.circuits import circuit_from_saved
 from queries.declared import DeclaredMotif
-from queries.registry import Motif, MotifOption, get_motif, list_motifs, motif_packages
+from queries.registry import Motif, get_motif, list_motifs, motif_packages
 
 __all__ = ["ACTIONS", "ROUTES", "act_search", "view_match", "view_motifs"]
 
@@ -35,10 +35,7 @@ _UNITS_SHOWN = 12
 _UNITS_DRAWN = 60
 _UNITS_LISTED = 300
 _MOST_WHY = 20
-_LONGEST_OPTION = 1_000
 _VERDICTS = ("found", "not significant", "undetermined", "cannot tell", "ranking")
-# a file is named on the machine that searches, which is not for a page to say
-_TYPED = ("text", "int", "float", "flag", "texts", "units")
 _IN_STORE = "store"
 _IMPORTS = "from circuitgraph import Bundle\nfrom queries.registry import get_motif\n"
 
@@ -60,7 +57,7 @@ def view_motifs(explorer: Explorer, asked: Asked) -> Page:
             {**each.as_dict(), "address": _address(network, each.motif, each.key)} for each in results[:_RESULTS_SHOWN]
         ],
         "results_count": len(results),
-        "stored": _stored_count(explorer, network, named),
+        "stored": stored_count(explorer, network, named),
         "can_search": asked.can_write and searches is not None,
         "chosen": None if motif is None else _chosen(explorer, bundle, motif),
         "job": None,
@@ -75,7 +72,7 @@ def view_motifs(explorer: Explorer, asked: Asked) -> Page:
         if job is not None:
             data["job"] = job.as_dict()
         elif wanted == _IN_STORE:
-            held = None, _result_of_store(explorer, network, named, asked)
+            held = None, stored_result(explorer, network, named, asked, limit=_MATCHES_SHOWN)
         elif searches is not None:
             own = [each for each in results if each.weights_sha256 == bundle.info.weights_sha256]
             held = _held(searches, wanted, own, named)
@@ -111,7 +108,7 @@ def view_match(explorer: Explorer, asked: Asked) -> Page:
     if chosen is not None and wanted != _IN_STORE:
         own, result, match = chosen
     else:
-        result, match = _match_of_store(explorer, uid)
+        result, match = stored_match(explorer, uid)
     network = result["network"] or _network_of(match)
     bundle = explorer.bundles.get(network)
     is_same = bundle is not None and result["weights_sha256"] in ("", bundle.info.weights_sha256)
@@ -175,58 +172,13 @@ def act_search(explorer: Explorer, asked: Asked) -> str:
         explorer.searches.stop(fields["stop"])
         return with_query(f"/motifs/{network}", motif=fields.get("motif", ""))
     motif = get_motif(fields.get("motif", ""))
-    options = _options_typed(motif, fields)
+    options = options_typed(motif, fields)
     why = [part.strip() for part in fields.get("why", "").split(",") if part.strip()]
     if len(why) > _MOST_WHY:
         raise MotifError(f"asking why not: {len(why)} units are named, at most {_MOST_WHY} are taken.")
     units = [str(bundle.unit(name)) for name in why]
     key = explorer.searches.start(bundle, motif.name, options, units)
     return _address(network, motif.name, key)
-
-
-def _options_typed(motif: Motif, fields: Mapping[str, str]) -> dict[str, Any]:
-    """Return the options of a form that are not as usual.
-
-    Raises
-    ------
-    MotifError
-        One cannot be used; the message says which.
-    """
-    given: dict[str, Any] = {}
-    for option in motif.options:
-        text = fields.get(f"option.{option.name}", "").strip()
-        if option.kind not in _TYPED or not text:
-            if option.is_argument:
-                raise MotifError(f"searching {motif.name}: {option.name} is empty.", hint=f"Give {option.default!r}.")
-            continue
-        value = _typed(motif.name, option, text)
-        if option.is_argument or value != option.default:
-            given[option.name] = value
-    return given
-
-
-def _typed(motif: str, option: MotifOption, text: str) -> Any:
-    act = f"searching {motif}: {option.name}={text[:80]!r}"
-    if len(text) > _LONGEST_OPTION:
-        raise MotifError(f"{act}... has {len(text):,} characters, at most {_LONGEST_OPTION:,} are taken.")
-    if option.choices and text not in option.choices:
-        raise MotifError(f"{act} is not known.", hint=f"Give one of {', '.join(option.choices)}.")
-    if option.kind == "flag":
-        return text in ("1", "on", "true")
-    if option.kind in ("int", "float"):
-        try:
-            number = int(text) if option.kind == "int" else float(text)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise MotifError(f"{act} is no {'whole ' if option.kind == 'int' else ''}number.")
-        return number
-    if option.kind == "text":
-        return text
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if option.kind == "units":
-        return [int(part) if part.isascii() and part.isdigit() and len(part) < 10 else part for part in parts]
-    return parts
 
 
 def _listed(explorer: Explorer, bundle: Bundle) -> list[dict[str, Any]]:
@@ -245,7 +197,7 @@ def _listed(explorer: Explorer, bundle: Bundle) -> list[dict[str, Any]]:
 
 
 def _chosen(explorer: Explorer, bundle: Bundle, motif: Motif) -> dict[str, Any]:
-    options = [option for option in motif.options if option.kind in _TYPED]
+    options = [option for option in motif.options if option.kind in TYPED]
     return {
         "name": motif.name,
         "finds": motif.summary,
@@ -399,78 +351,6 @@ def _edges_of(match: Mapping[str, Any], bundle: Bundle, result: Mapping[str, Any
 
 def _network_of(match: Mapping[str, Any]) -> str:
     return next((unit.partition("/")[0] for _, _, unit in match["bindings"] if isinstance(unit, str)), "")
-
-
-def _stored_count(explorer: Explorer, network: str, motif: str) -> dict[str, Any] | None:
-    """Say how many matches the store holds; None without one."""
-    if explorer.store is None:
-        return None
-    from circuitgraph.store.motifs import page_motifs
-
-    try:
-        _, count = page_motifs(explorer.store, network, motif=motif or None, limit=0)
-    except StoreUnavailableError as error:
-        return {"count": 0, "error": error.message}
-    return {"count": count, "error": ""}
-
-
-def _result_of_store(explorer: Explorer, network: str, motif: str, asked: Asked) -> dict[str, Any]:
-    """Return the page of saved matches that is asked for, as a result."""
-    if explorer.store is None:
-        raise MotifError("there is no store here.", hint="Start the explorer with --store.")
-    from circuitgraph.store.motifs import page_motifs
-
-    first = whole_number(asked, "first", 0, most=10**7)
-    rows, count = page_motifs(explorer.store, network, motif=motif, skip=first, limit=_MATCHES_SHOWN)
-    whole = _as_result(rows, network, motif)
-    statements = {row["statement"] for row in rows}
-    said = f"{count:,} matches of {motif} in {network} are saved in the store"
-    whole["statement"] = f"{said}: {statements.pop()}" if len(statements) == 1 else f"{said}, of several searches."
-    return {**whole, "skipped": first, "beyond": count - len(rows)}
-
-
-def _match_of_store(explorer: Explorer, uid: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    if explorer.store is not None:
-        from circuitgraph.store.motifs import page_motifs
-
-        rows, _ = page_motifs(explorer.store, uid=uid, limit=1)
-        if rows:
-            whole = _as_result(rows, rows[0]["network"], rows[0]["motif"])
-            return whole, whole["matches"][0]
-    where = "the results of searches here" + (" or the store" if explorer.store is not None else "")
-    raise UnknownMatchError(f"{uid} is not in {where}.", hint="Search, or start the explorer with --store.")
-
-
-def _as_result(rows: Sequence[Mapping[str, Any]], network: str, motif: str) -> dict[str, Any]:
-    """Return nodes of the store as the result of a search."""
-    matches = []
-    for row in rows:
-        details = json.loads(row["details"] or "{}")
-        bindings = zip(row["roles"] or (), row["positions"] or (), row["units"] or (), strict=True)
-        matches.append(
-            {
-                "shares": {},
-                **details,
-                "id": row["uid"],
-                **{name: row[name] for name in ("motif", "score", "effect", "p", "q", "verdict")},
-                "null": row["null"] or "",
-                "notes": list(row["notes"] or ()),
-                "bindings": [list(binding) for binding in bindings],
-            }
-        )
-    first: Mapping[str, Any] = rows[0] if rows else {}
-    return {
-        "motif": motif,
-        "network": network,
-        "weights_sha256": first.get("weights_sha256") or "",
-        "statement": first.get("statement") or "",
-        "nulls": [],
-        "notes": [],
-        "cypher": "",
-        "parameters": {},
-        "seconds": 0.0,
-        "matches": matches,
-    }
 
 
 def _ways(bundle: Bundle, motif: str, options: Mapping[str, Any]) -> Ways:
