@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import time
@@ -31,6 +32,8 @@ from circuitgraph.store.conf import DIRECTORIES
 __all__ = ["Home", "Homes", "is_same_process", "process_mark", "wait_for_end", "write_private"]
 
 _LAST_THREADS_S = 1.0
+_LOG_END_BYTES = 1 << 14
+_STEP = re.compile(rb"\d+% completed")
 _POLL_S = 0.05
 
 
@@ -77,6 +80,17 @@ class Home:
             return (self.path / "version").read_text(encoding="ascii").strip() or None
         except (OSError, UnicodeDecodeError):
             return None
+
+    @property
+    def recovery(self) -> str:
+        """The last step of a recovery in the end of its server's log, as "40% completed"; empty if there is none."""
+        try:
+            with (self.path / "logs" / "debug.log").open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_END_BYTES))
+                steps = _STEP.findall(file.read())
+        except OSError:
+            return ""
+        return steps[-1].decode() if steps else ""
 
     @property
     def is_kept(self) -> bool:

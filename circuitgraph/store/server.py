@@ -540,15 +540,25 @@ class ManagedServer:
             process.returncode = 0
 
     def _wait_until_ready(self, process: psutil.Process, *, may_end: bool = False) -> bool:
-        """Wait until the server answers; return False if it ends instead and `may_end`."""
+        """Wait until the server answers; return False if it ends instead and `may_end`.
+
+        While it brings a database in order that was not stopped, the time is reckoned from its last step of that: ended
+        before, it would begin with it anew each time.
+        """
         deadline = time.monotonic() + self.settings.start_timeout_s
+        home = self._homes.current()
+        step = "" if home is None else home.recovery
         try:
-            with self._progress.task("Starting Neo4j"):
+            with self._progress.task("Starting Neo4j") as task:
                 while not self._answers():
                     if self._process() is None:
                         if may_end:
                             return False
                         raise self._failure("it ended by itself")
+                    if home is not None and home.recovery != step:
+                        step = home.recovery
+                        deadline = time.monotonic() + self.settings.start_timeout_s
+                        task.describe(f"Starting Neo4j, recovery {step}")
                     if time.monotonic() > deadline:
                         raise self._failure(f"it did not answer within {self.settings.start_timeout_s:g} s")
                     time.sleep(_POLL_S)

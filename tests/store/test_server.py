@@ -23,6 +23,8 @@ from neo4j import GraphDatabase
 from circuitgraph.errors import PortTakenError, ProvisionError, ServerError, SettingsError
 from circuitgraph.settings import Settings
 from circuitgraph.store.conf import limits_conf, memory_bytes, server_conf
+from circuitgraph.store.homes import process_mark
+from circuitgraph.store.rebuild import remove_strays, strays_of
 from circuitgraph.store.server import ManagedServer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -290,6 +292,31 @@ def test_a_home_left_by_a_process_that_ended_is_removed_and_one_in_use_is_not(fr
     assert mine.path.exists()
     fresh.discard(mine)
     assert not mine.path.exists()
+
+
+def test_a_tool_that_outlived_the_process_that_began_it_is_seen_and_ended(fresh: ManagedServer) -> None:
+    home = fresh.new_home()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as tool:
+        (home.path / "admin.json").write_text(json.dumps(process_mark(tool.pid)))
+        assert (strays_of(fresh), remove_strays(fresh)) == ([], [])
+        assert home.path.exists()
+        # as if this process, whose home it is, had ended
+        (home.path / "owner.json").unlink()
+        assert strays_of(fresh) == [tool.pid]
+        assert remove_strays(fresh) == [tool.pid]
+        assert not psutil.pid_exists(tool.pid)
+    assert not home.path.exists()
+    assert strays_of(fresh) == []
+
+
+def test_the_last_step_of_a_recovery_is_read_from_the_log(fresh: ManagedServer) -> None:
+    home = fresh.new_home()
+    assert home.recovery == ""
+    log = home.path / "logs" / "debug.log"
+    log.write_text("x" * 100_000 + '{"message":"[neo4j/1]  10% completed"}\n{"message":"[neo4j/1]  20% completed"}\n')
+    assert home.recovery == "20% completed"
+    log.write_text(log.read_text() + "y" * 100_000)
+    assert home.recovery == ""
 
 
 def test_what_the_admin_tool_refuses_is_told_in_its_words(fresh: ManagedServer) -> None:
