@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
 import re
@@ -73,8 +74,12 @@ class Guarded:
             return
         request = Request(scope, receive)
 
+        has_begun = False
+
         async def with_headers(message: MutableMapping[str, Any]) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 message = {**message, "headers": [*message["headers"], *_own_headers(message["headers"])]}
             await send(message)
 
@@ -88,6 +93,10 @@ class Guarded:
             self._working += 1
             try:
                 await self._answered(request, with_headers)
+            except asyncio.CancelledError:
+                # the server ends, and had waited for this
+                if not has_begun:
+                    await PlainTextResponse("The explorer was ended.\n", 503)(scope, receive, with_headers)
             finally:
                 self._working -= 1
 

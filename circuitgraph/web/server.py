@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["address_at", "listen", "make_served_app", "make_token", "serve", "server_of"]
 
-_GRACE_S = 2
+_CLOSING_S = 2
 _BACKLOG = 256
 
 
@@ -113,7 +113,8 @@ def server_of(app: Any) -> uvicorn.Server:
         server_header=False,
         date_header=False,
         backlog=taken_at_once(),
-        timeout_graceful_shutdown=_GRACE_S,
+        # what is left then are connections that close by themselves
+        timeout_graceful_shutdown=_CLOSING_S,
     )
     return ImpatientServer(config)
 

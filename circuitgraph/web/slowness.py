@@ -9,6 +9,7 @@ goes first: an honest browser sends its headers in a millisecond.
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from functools import cache
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = ["ImpatientProtocol", "ImpatientServer", "most_connections", "taken_at
 _HEADERS_S = 10.0
 _FORM_S = 20.0
 _READING_S = 30.0
+_GRACE_S = 2.0
 _MOST_CONNECTIONS = 600
 
 
@@ -88,6 +90,11 @@ class ImpatientProtocol(H11Protocol):
         """Whether no request is being answered."""
         return self.cycle is None or self.cycle.response_complete
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the client does not read what was sent."""
+        return self._stuck_since is not None
+
     def is_late(self, now: float) -> bool:
         """Tell whether the client has had its time."""
         if self._stuck_since is not None:
@@ -113,3 +120,17 @@ class ImpatientServer(uvicorn.Server):
                 if isinstance(connection, ImpatientProtocol) and connection.is_late(now):
                     connection.cut_off()
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End: what is being answered has a little time, then it is given up, and who waits for it is told."""
+        for server in self.servers:
+            server.close()
+        if self.server_state.tasks:
+            _, late = await asyncio.wait(set(self.server_state.tasks), timeout=_GRACE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, ImpatientProtocol) and connection.is_stuck:
+                connection.cut_off()
+        await super().shutdown(sockets)

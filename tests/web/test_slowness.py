@@ -196,6 +196,28 @@ def test_a_head_is_a_page_without_its_body(port: int) -> None:
     connection.close()
 
 
+def test_who_is_being_answered_when_it_ends_is_told(opened: Asking) -> None:
+    before = opened.written()
+    with listen("127.0.0.1", 0) as listening:
+        port = listening.getsockname()[1]
+        server = server_of(opened.app)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        looks(port)
+        head = (
+            f"POST /claims/new HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nOrigin: http://127.0.0.1:{port}\r\n"
+            f"Cookie: {COOKIE.replace('8470', str(port))}\r\nContent-Length: 100\r\n\r\nsubject="
+        )
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as client:
+            client.sendall(head.encode())
+            looks(port)
+            server.should_exit = True
+            assert client.recv(12) == b"HTTP/1.1 503"
+        thread.join(20)
+        assert not thread.is_alive()
+    assert opened.written() == before
+
+
 @pytest.fixture
 def process(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The command, which explores a small network and a catalogue in its data folder."""
