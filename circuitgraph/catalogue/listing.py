@@ -169,10 +169,9 @@ def list_contributions(catalogue: Catalogue, of: str, *, limit: int = 100) -> li
 
 def count_uses(catalogue: Catalogue) -> dict[str, FeatureUse]:
     """Return, for each feature that something detects or responds to, how often; under the uid that it has now."""
-    rows = catalogue.index.rows(
-        "SELECT object, subject, network FROM claims WHERE predicate IN ('detects', 'responds_to') AND NOT negated "
-        f"AND NOT {_IS_SUPERSEDED}"  # noqa: S608
-    )
+    labels = "predicate IN ('detects', 'responds_to') AND NOT negated"
+    sql = f"SELECT object, subject, network FROM claims WHERE {labels} AND NOT {_IS_SUPERSEDED}"  # noqa: S608
+    rows = catalogue.index.rows(sql)
     words = Words(catalogue.vocabulary())
     claims: dict[str, int] = {}
     units: dict[str, set[str]] = {}
