@@ -67,6 +67,8 @@ def walk_around(
         nonlocal seen
         frontier = [str(centre)]
         for _ in range(hops):
+            if not frontier:
+                break
             reached: dict[str, None] = {}
             for uid in frontier:
                 tables = edges_at(UnitId.parse(uid))

@@ -171,6 +171,9 @@ def test_the_neighbourhood_of_a_unit_is_its_strongest_edges_hop_by_hop(bundle: B
     assert record.thresholds["kept"] == len(record.edges)
     alone = circuit_around(bundle, "layer2:5", title="a", hops_up=0, hops_down=0, **WHO)
     assert (len(alone.units), len(alone.edges)) == (1, 0)
+    # more steps than there are layers end where nothing new is reached
+    far, whole = (circuit_around(bundle, "layer2:5", title="a", hops_up=n, hops_down=n, **WHO) for n in (10**15, 20))
+    assert [(edge.up, edge.down) for edge in far.edges] == [(edge.up, edge.down) for edge in whole.edges]
 
 
 def test_a_circuit_comes_from_rows_of_a_query_and_from_a_graph(bundle: Bundle) -> None:
