@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from circuitgraph.draw.palette import colour, ink_on
-from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, number, shorten, signed, tag, text
+from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, number, signed, tag, text, wrap
 from circuitgraph.errors import ShapeError
 from circuitgraph.graph import as_kernel
 
@@ -189,13 +189,14 @@ def draw_kernel(
     cell = min(44.0, max(3.0, 308.0 / max(rows, cols)))
     printed = cell >= 38
     heading = clean(title)
-    margin, head = 16.0, 34.0 if heading else 14.0
+    margin = 16.0
     width = max(220.0, cols * cell + 2 * margin)
+    lines = wrap(heading, width - 2 * margin, 14.5) if heading else []
+    head = 14.0 + 20.0 * len(lines)
     left = (width - cols * cell) / 2
     parts = kernel_cells(weights, left, head, cell, full, anchor=centre, marks=not printed)
-    if heading:
-        shown = shorten(heading, width - 2 * margin, 14.5)
-        parts.insert(0, text(shown, width / 2, 22, 14, text_anchor="middle", font_weight="600"))
+    for place, line in enumerate(lines):
+        parts.insert(place, text(line, width / 2, 22 + 18 * place, 14, text_anchor="middle", font_weight="600"))
     if printed:
         values = {place: _printed(float(value), full) for place, value in np.ndenumerate(weights)}
         size = min(11.5, cell / (0.62 * max(len(value) for value in values.values())))
