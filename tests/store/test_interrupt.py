@@ -234,6 +234,8 @@ def take_out(loader: Loader, bundle: Bundle) -> None:
 
 def exported(folder: Catalogue, store: Store) -> list[bytes]:
     """Return what the catalogue's folder exports, its own files, and what the database exports of it."""
+    # found again, where its server was stopped
+    store.close()
     written = []
     for catalogue in (folder, StoreCatalogue(store)):
         out = io.StringIO(newline="")
