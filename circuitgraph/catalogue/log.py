@@ -107,7 +107,15 @@ class ClaimLog:
         ------
         CatalogueError
             Another writer holds it for two minutes.
+        MissingFileError
+            The catalogue is no longer where it was opened.
         """
+        # a lock makes its folder: what is written there would not be in the catalogue that went elsewhere
+        if not (self.folder / _MARK).is_file():
+            raise MissingFileError(
+                f"writing to {self.folder}: there is no catalogue any more.",
+                hint="Put the folder back where it was; nothing was written.",
+            )
         lock = FileLock(self.folder / ".lock", timeout=_LOCK_TIMEOUT_S)
         try:
             lock.acquire()

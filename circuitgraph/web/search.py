@@ -26,6 +26,7 @@ from circuitgraph.web.versions import catalogue_state
 __all__ = ["Found", "search", "warm"]
 
 _LONGEST = 200
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _BY_ID = 40
 _SHORTEST_PART = 2
 _ID = re.compile(r"(?:(?P<network>[^/\s]+)/)?(?P<layer>[^/:@!\s]+)(?:(?P<mark>[:@!])(?P<rest>\S*))?")
@@ -65,7 +66,8 @@ def search(explorer: Explorer, text: str, *, limit: int = 20, offset: int = 0) -
     limit, offset
         How many at most, after how many others.
     """
-    wanted = " ".join(text[:_LONGEST].split())
+    # a page of HTML holds no control characters
+    wanted = " ".join(_CONTROL.sub(" ", text[:_LONGEST]).split())
     if not wanted:
         return Found("", (), 0)
     first = list(_by_id(explorer, wanted))

@@ -60,6 +60,16 @@ def test_a_folder_that_is_no_catalogue_is_refused(tmp_path: Path) -> None:
         ClaimLog.open(tmp_path, create=True)
 
 
+def test_nothing_is_written_where_the_catalogue_no_longer_is(tmp_path: Path) -> None:
+    log = ClaimLog.open(tmp_path / "catalogue", create=True)
+    log.folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(MissingFileError, match="no catalogue any more"):
+        log.append(claims_of("one", 1))
+    assert not log.folder.exists()
+    (tmp_path / "elsewhere").rename(log.folder)
+    assert len(log.append(claims_of("one", 1)).added) == 1
+
+
 def test_a_torn_line_is_cut_and_said_at_the_next_append(tmp_path: Path) -> None:
     log = ClaimLog.open(tmp_path, create=True)
     first, second = claims_of("one", 1)[0], claims_of("two", 1)[0]

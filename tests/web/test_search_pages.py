@@ -191,6 +191,12 @@ def test_hostile_texts_are_answered(seen: Asking, text: str) -> None:
     assert_nothing_runs(seen.get(f"/search?q={quote(text)}").text)
 
 
+def test_control_characters_are_not_written_into_the_page(seen: Asking) -> None:
+    found = search(seen.explorer, "\x00car\x1b\x9f")
+    assert found.text == "car"
+    assert found.hits == search(seen.explorer, "car").hits != ()
+
+
 def test_what_is_no_utf_8_is_answered(seen: Asking) -> None:
     assert seen.get("/search?q=%ff%fe").status == 200
 
