@@ -97,8 +97,11 @@ def circuit_from_saved(
             hint="Give the bundle that was searched.",
         )
     roles = _roles(match, act)
-    named = match.get("edges") or ()
-    pairs = [(edge["up"], edge["down"]) for edge in named if isinstance(edge, Mapping) and {"up", "down"} <= set(edge)]
+    named = match.get("edges")
+    # what others wrote may be anything
+    named = named if isinstance(named, (list, tuple)) else ()
+    ends = [(edge.get("up"), edge.get("down")) for edge in named if isinstance(edge, Mapping)]
+    pairs = [(up, down) for up, down in ends if isinstance(up, str) and isinstance(down, str)]
     return make_circuit(
         bundle,
         roles,

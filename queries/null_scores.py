@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -102,7 +103,7 @@ class NullScores:
     @classmethod
     def read(cls, said: Mapping[str, Any]) -> NullScores:
         """Return what `to_dict` wrote."""
-        values = tuple(float(value) for value in said["values"])
+        values = tuple(_finite(value) for value in said["values"])
         return cls(str(said["null"]), str(said["statistic"]), values, int(said["count"]), int(said.get("unlisted", 0)))
 
 
@@ -148,9 +149,16 @@ class Chance:
         if not isinstance(said, Mapping):
             return None
         scores = said.get("scores")
-        held = scores if isinstance(scores, Mapping) else (result.get("null_scores") or {}).get(scores)
         try:
-            return cls(NullScores.read(held), float(said["observed"]), int(said["reached"])) if held else None
-        except (KeyError, TypeError, ValueError):
+            held = scores if isinstance(scores, Mapping) else (result.get("null_scores") or {}).get(scores)
+            return cls(NullScores.read(held), _finite(said["observed"]), int(said["reached"])) if held else None
+        except (KeyError, TypeError, ValueError, OverflowError):
             # what others wrote
             return None
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no finite number")
+    return number

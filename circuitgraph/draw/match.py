@@ -58,8 +58,7 @@ class NullSample:
 
 def _checked(score: float, null_scores: ArrayLike | None) -> NDArray[np.float64]:
     act = "drawing a null"
-    if not abs(score) <= _LARGEST:
-        raise NonFiniteError(f"{act}: the score is {score}, a finite number up to {_LARGEST:.0e} is wanted.")
+    _check_score(score)
     if null_scores is None:
         return np.zeros(0)
     given: NDArray[Any] = np.asarray(null_scores)
@@ -76,6 +75,11 @@ def _checked(score: float, null_scores: ArrayLike | None) -> NDArray[np.float64]
             f"the first is number {bad[0]} ({scores[bad[0]]})."
         )
     return scores
+
+
+def _check_score(score: float) -> None:
+    if not abs(score) <= _LARGEST:
+        raise NonFiniteError(f"drawing a null: the score is {score}, a finite number up to {_LARGEST:.0e} is wanted.")
 
 
 def _check_share(value: float | None, name: str) -> None:
@@ -194,6 +198,7 @@ def _null_parts(
         desc, y = f"{desc} {note}", y + 15
     if scores.size:
         observed, statistic = (score, "score") if sample is None else (sample.observed, sample.statistic)
+        _check_score(observed)
         parts += _histogram(observed, scores, y + 20, width, clean(statistic))
         y += _PLOT + 66
     return parts, y, desc

@@ -88,4 +88,8 @@ def test_a_sample_of_null_scores_keeps_its_ends_and_its_count() -> None:
     assert Chance.read(chance.to_dict(), {"null_scores": {kept.id: kept.to_dict()}}) == chance
     for nothing in (None, 3, {}, {"scores": "unknown"}, {"scores": {"values": "x"}}):
         assert Chance.read(nothing, {}) is None  # type: ignore[arg-type]
+    whole = chance.to_whole_dict()
+    for name, wrong in (("observed", float("nan")), ("reached", float("inf")), ("scores", [1])):
+        assert Chance.read({**whole, name: wrong}, {}) is None
+    assert Chance.read({**whole, "scores": {**whole["scores"], "values": [10**400]}}, {}) is None
     assert len(sample_of(drawn)) == 64

@@ -97,6 +97,7 @@ def test_a_result_is_read_as_it_was_written(searched: MotifResult[Any], tmp_path
         {"statement": 3},
         {"tested_count": None},
         {"level": float("inf")},
+        {"level": 10**400},
         {"notes": "text"},
         {"notes": [1]},
         {"nulls": [{"name": 1}]},
@@ -118,6 +119,7 @@ def test_what_is_no_result_is_refused(searched: MotifResult[Any], wrong: dict[st
         {"verdict": HOSTILE},
         {"score": "4"},
         {"q": True},
+        {"score": 10**400},
         {"shares": {"dc": "x"}},
         {"bindings": [["u", 0]]},
         {"bindings": [["u", 0, "/etc/passwd"]]},
@@ -235,6 +237,25 @@ def test_files_of_strangers_are_text_or_nothing(writing: Asking, searched: Motif
         assert_nothing_runs(page.text)
     root = ElementTree.fromstring(writing.get(f"/motif/{match['id'].removeprefix('motif:')}.svg").text)
     assert not [each for each in root.iter() if each.tag.endswith(("script", "image", "img"))]
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_drawn"),
+    [
+        ({"score": None}, False),
+        ({"edges": 3}, True),
+        ({"edges": [{"up": [], "down": {}}]}, True),
+        ({"chance": {"scores": [], "observed": 1.0, "reached": 0}}, True),
+    ],
+)
+def test_a_match_with_odd_values_has_a_page(
+    writing: Asking, searched: MotifResult[Any], changes: dict[str, Any], is_drawn: bool
+) -> None:
+    said = searched.to_dict()
+    match = {**said["matches"][0], **changes}
+    keep(writing, searched, matches=[match])
+    page = writing.get(f"/motif/{match['id'].removeprefix('motif:')}.json")
+    assert (page.status, bool(page.json()["pictures"])) == (200, is_drawn)
 
 
 def test_a_file_that_the_shell_wrote_is_shown(writing: Asking, searched: MotifResult[Any]) -> None:

@@ -120,6 +120,8 @@ def view_match(explorer: Explorer, asked: Asked) -> Page:
         notes.append(f"No bundle of {network or 'its network'} is open here: its kernels cannot be shown.")
     elif not is_same:
         notes.append(f"It was found in other weights ({result['weights_sha256'][:12]}) than those that are open here.")
+    elif match["score"] is None:
+        notes.append("Its score is no finite number: it is not drawn.")
     elif units and len(units) <= _UNITS_DRAWN:
         pictures["motif"] = motif_figure(match, bundle, result=result, catalogue=explorer.catalogue)
         edges = _edges_of(match, bundle, result)
