@@ -20,7 +20,9 @@ from circuitgraph.cli.main import cli
 from circuitgraph.errors import MotifError
 from circuitgraph.figures import motif_figure
 from circuitgraph.web import Explorer
+from circuitgraph.web.page import Asked
 from circuitgraph.web.searches import Searches, key_of
+from circuitgraph.web.views.motifs import _shown
 from importers.handwritten_truth import handwritten_truth
 from queries.base import MotifResult
 from queries.registry import get_motif, list_motifs
@@ -384,3 +386,11 @@ def test_many_matches_come_a_page_at_a_time(writing: Asking, searched: MotifResu
     scores = [row["score"] for row in (*first["matches"], *after["matches"])]
     assert scores == [2.0 * place for place in range(100)]
     assert first["paging"]["count"] == 1_500
+
+
+def test_verdicts_are_counted_only_where_all_matches_are_at_hand(seen: Asking, searched: MotifResult[Any]) -> None:
+    whole = {**searched.to_dict(), "skipped": 0, "beyond": 70}
+    bundle = seen.explorer.bundles["handwritten"]
+    shown = _shown((None, whole), bundle, Asked({}, {"verdict": "ranking"}), "handwritten", "unions")
+    assert (shown["verdict"], shown["verdicts"]) == ("", [])
+    assert (shown["count"], shown["paging"]["count"], len(shown["matches"])) == (71, 71, 1)

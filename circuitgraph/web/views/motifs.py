@@ -264,7 +264,8 @@ def _shown(
 ) -> dict[str, Any]:
     stored, whole = held
     key = stored.key if stored is not None else _IN_STORE
-    verdict = choice(asked, "verdict", _VERDICTS, "")
+    # of the store only a page is here, whose verdicts are not those of all
+    verdict = choice(asked, "verdict", _VERDICTS, "") if stored is not None else ""
     counts: dict[str, int] = {}
     for match in whole["matches"]:
         counts[match["verdict"]] = counts.get(match["verdict"], 0) + 1
@@ -295,7 +296,7 @@ def _shown(
                 "address": with_query(f"/motifs/{network}", motif=motif, result=key, verdict=name),
             }
             for name in _VERDICTS
-            if name in counts
+            if name in counts and stored is not None
         ],
         "all": with_query(f"/motifs/{network}", motif=motif, result=key),
         "paging": paging.as_dict(address, "first"),
