@@ -36,6 +36,7 @@ __all__ = [
     "edge_share",
     "edges_at",
     "rank_edges",
+    "ranks_upwards",
     "say_ranking",
     "shares_into",
 ]
@@ -44,7 +45,7 @@ Side = Literal["upstream", "downstream"]
 """Which end of the edges the unit is not."""
 
 RANKINGS = ("l2", "l1", "sum", "excitation", "inhibition", "top", "bottom", "left", "right", "centre", "share_in")
-"""What edges can be ranked by, the largest first; with ``-`` before it, the smallest first."""
+"""What edges can be ranked by, the largest first, of ``inhibition`` the most negative; ``-`` before it turns that."""
 
 _SCALARS = RANKINGS[:-1]
 _WHERE = {"top": "at top", "bottom": "at bottom", "left": "at left", "right": "at right"}
@@ -99,6 +100,18 @@ def say_ranking(by: str) -> str:
     return "share of the target's input" if name == "share_in" else name
 
 
+def ranks_upwards(by: str) -> bool:
+    """Say whether the first of a ranking are those whose number is smallest.
+
+    Examples
+    --------
+    >>> ranks_upwards("top"), ranks_upwards("-top"), ranks_upwards("inhibition")
+    (False, True, True)
+    """
+    # inhibition is at most 0: what inhibits most is its smallest
+    return by.startswith("-") != (by.removeprefix("-") == "inhibition")
+
+
 def rank_edges(
     bundle: Bundle, unit: str, side: Side, *, by: str = "l2", limit: int = 20, offset: int = 0
 ) -> RankedEdges:
@@ -111,7 +124,7 @@ def rank_edges(
         both.
     by
         One of `RANKINGS`: with "top", what excites most above the unit's own position comes first; with "-top", what
-        inhibits most there.
+        inhibits most there. With "inhibition", which is at most 0, the most negative comes first.
     limit, offset
         How many rows at most, after how many others. Equal edges stand in the order of layers and channels.
 
@@ -144,7 +157,7 @@ def rank_edges(
         found = list(_out_of(bundle, uid, uid.channel, name))
     values = np.concatenate([np.zeros(0, np.float32), *(each.values for each in found)]).astype(np.float64)
     # sorting keeps the order of equals, which is that of layers and channels
-    order = np.argsort(values if by.startswith("-") else -values, kind="stable")[offset : offset + limit]
+    order = np.argsort(values if ranks_upwards(by) else -values, kind="stable")[offset : offset + limit]
     starts = np.cumsum([0, *(len(each.values) for each in found)])
     owners = np.searchsorted(starts, order, side="right") - 1
     made: dict[int, dict[str, Any]] = {}

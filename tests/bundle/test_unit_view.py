@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from circuitgraph.bundle import Bundle, add_directions
+from circuitgraph.bundle.ranked_edges import Side, rank_edges
 from circuitgraph.errors import BundleError, UnknownUnitError
 from circuitgraph.testing.bundles import write_synthetic_bundle
 
@@ -75,6 +76,23 @@ def test_ranking_by_share_downstream_is_not_ranking_by_l2(bundle: Bundle) -> Non
     }
     view = bundle.view("layer1:3", top=6, by="share_in")
     assert [edge.down for edge in view.downstream] == sorted(table, key=lambda uid: -table[uid])[:6]
+
+
+@pytest.mark.parametrize("side", ["upstream", "downstream"])
+def test_by_inhibition_what_inhibits_most_comes_first(bundle: Bundle, side: Side) -> None:
+    own, kernels = bundle.unit(str(bundle.layers[1].unit(3))), {}
+    for up, down in bundle.pairs:
+        if str(own.layer_id) == (down if side == "upstream" else up):
+            block = bundle.block(up, down).kernels.astype(np.float64)
+            row = block[own.channel] if side == "upstream" else block[:, own.channel]
+            far = up if side == "upstream" else down
+            kernels |= {f"{far}:{place}": kernel for place, kernel in enumerate(row) if kernel.any()}
+    wanted = sorted(kernels, key=lambda uid: float(np.minimum(kernels[uid], 0).sum()))
+    found = {by: rank_edges(bundle, str(own), side, by=by).rows for by in ("inhibition", "-inhibition", "-sum")}
+    assert len(wanted) > 2
+    assert [row["unit"] for row in found["inhibition"]] == wanted
+    assert [row["unit"] for row in found["-inhibition"]] == wanted[::-1]
+    assert [row["unit"] for row in found["-sum"]] == sorted(kernels, key=lambda uid: float(kernels[uid].sum()))
 
 
 def test_a_view_says_what_the_table_of_units_says(bundle: Bundle) -> None:

@@ -278,7 +278,7 @@ def test_a_unit_known_from_claims_alone_has_a_page(seen: Asking) -> None:
     assert seen.get("/unit/inceptionv1/mixed4c:447").status == 200
 
 
-@pytest.mark.parametrize("by", ["l2", "-top"])
+@pytest.mark.parametrize("by", ["l2", "-top", "inhibition"])
 def test_the_lines_of_python_and_shell_give_the_same(
     seen: Asking, handwritten: Path, by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,15 @@ import pyarrow.compute as pc
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import approximation_notes
-from circuitgraph.bundle.ranked_edges import RANKINGS, RankedEdges, Side, edge_share, rank_edges, say_ranking
+from circuitgraph.bundle.ranked_edges import (
+    RANKINGS,
+    RankedEdges,
+    Side,
+    edge_share,
+    rank_edges,
+    ranks_upwards,
+    say_ranking,
+)
 from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.bundle.unit_view import Strength
 from circuitgraph.bundle.unit_view import view_unit as view_of
@@ -236,7 +244,7 @@ def _notes(
 
 
 def _unit_ways(bundle: Bundle | None, uid: str, by: str, limit: int) -> Ways:
-    name, order = by.removeprefix("-"), "ASC" if by.startswith("-") else "DESC"
+    name, order = by.removeprefix("-"), "ASC" if ranks_upwards(by) else "DESC"
     columns = ", ".join(f"e.{each} AS {each}" for each in ("sum", "l1", "l2", "top", "bottom", "left", "right"))
     is_neuron = UnitId.parse(uid).channel is not None
     # equal ones in the order of layers and channels
