@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import jinja2
@@ -17,9 +18,11 @@ from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.links import web_link
 from circuitgraph.web.page import Page, address_of, with_query
 
-__all__ = ["Renderer"]
+__all__ = ["Renderer", "without_folders"]
 
 _TITLES = {404: "Not found", 405: "Not allowed", 500: "Something went wrong", 503: "Too much at once"}
+
+_FOLDERS = re.compile(r"(?<![\w.:/])(?:/|[A-Za-z]:\\)(?:[^/\\\s:'\"]+[/\\])+")
 
 
 class Renderer:
@@ -54,6 +57,8 @@ class Renderer:
 
     def failure(self, request: Request, status: int, message: str, *, hint: str = "") -> Response:
         """Return an error as a page or, where JSON was asked for, as JSON."""
+        if self._explorer.is_public:
+            message, hint = without_folders(message), without_folders(hint)
         if request.scope.get("circuitgraph.form") == "json":
             return JSONResponse({"error": {"message": message, "hint": hint}}, status_code=status)
         page = Page("error", request.url.path, _TITLES.get(status, "Refused"), {})
@@ -70,6 +75,11 @@ class Renderer:
             author=explorer.author.name if explorer.author else "",
             **values,
         )
+
+
+def without_folders(text: str) -> str:
+    """Leave of the files that a message names their names: where they lie is not for strangers."""
+    return _FOLDERS.sub("", text)
 
 
 def _drawn(picture: Picture) -> Markup:

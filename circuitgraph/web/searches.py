@@ -333,7 +333,12 @@ class Searches:
         command = [sys.executable, "-P", "-m", "circuitgraph.web.search_worker"]
         try:
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                encoding="utf-8",
+                errors="replace",
             )
         except OSError as error:
             self._end(job, "failed", f"searching {job.motif}: no process can be started: {error.strerror}.")
@@ -375,13 +380,19 @@ class Searches:
                 job.error, job.hint = str(said["error"]), str(said.get("hint") or "")
             elif "title" in said:
                 job.doing = ": ".join(filter(None, (str(said["title"]), str(said.get("text") or ""))))
-                job.done, job.total = float(said.get("done") or 0.0), said.get("total")
+                job.done, job.total = _number(said.get("done")) or 0.0, _number(said.get("total"))
 
     def _end(self, job: Job, state: str, error: str = "") -> None:
         with self._changed:
             if job.state != "stopped":
                 job.state, job.error = state, error
             self._changed.notify_all()
+
+
+def _number(value: Any) -> float | None:
+    """Return a number that a motif's package said, None where it is none."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < 1e18 else None
 
 
 def _tell(process: subprocess.Popen[str], wanted: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from circuitgraph.web import Explorer, make_app
+from circuitgraph.web.render import without_folders
 from circuitgraph.web.views import claims
 from tests.web.asking import ADA, COOKIE, HOST, ORIGIN, TOKEN, Asking, ask, asking
 
@@ -336,3 +337,20 @@ def test_a_page_never_holds_the_token(user: Asking) -> None:
 def test_forms_are_shown_only_to_who_has_shown_the_token(user: Asking) -> None:
     assert 'method="post"' not in ask(user.app, "/claims/new").text
     assert 'method="post"' in user.get("/claims/new").text
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("opening /srv/ours/catalogue: it is gone.", "opening catalogue: it is gone."),
+        ("reading /srv/n.circuit/kernels/3.npy: 2 bytes.", "reading 3.npy: 2 bytes."),
+        ("'/a/b/c.json' has 3 rows", "'c.json' has 3 rows"),
+        ("opening C:\\data\\n.circuit: no", "opening n.circuit: no"),
+        (
+            "unit net/layer1:3 has no /edge; see https://doi.org/10.1/2",
+            "unit net/layer1:3 has no /edge; see https://doi.org/10.1/2",
+        ),
+    ],
+)
+def test_a_stranger_is_not_told_where_files_lie(said: str, shown: str) -> None:
+    assert without_folders(said) == shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from circuitgraph.catalogue.releases import list_releases, read_release
 from circuitgraph.catalogue.review import review
 from circuitgraph.catalogue.views import claim_states, say_status
 from circuitgraph.catalogue.wording import CODE_WORDS, Words, say_claim, say_verb, short_id
+from circuitgraph.errors import CatalogueError
 from circuitgraph.ids import kind_of
 from circuitgraph.web.asking import Paging, choice, table_values, whole_number
 from circuitgraph.web.citing import cite_thing
@@ -41,6 +43,8 @@ _ANSWERS = 100
 _ENTRIES = 100
 _CHOICES = 200
 _REVIEWED = 50
+_PATIENCE_S = 10
+_reviewing = threading.Lock()
 _DONE = {
     "added": "Your claim is in the catalogue.",
     "known": "The catalogue had this claim already; nothing was added.",
@@ -266,7 +270,13 @@ def view_review(explorer: Explorer, asked: Asked) -> Page:
     bundles = list(explorer.bundles.values())
 
     def make() -> Sequence[Mapping[str, Any]]:
-        found = review(catalogue, since=since, bundles=bundles, limit=_REVIEWED)
+        # every day since which one may ask is a look at all claims
+        if not _reviewing.acquire(timeout=_PATIENCE_S):
+            raise CatalogueError("others are waiting for their reviews.", hint="Ask again in a moment.")
+        try:
+            found = review(catalogue, since=since, bundles=bundles, limit=_REVIEWED)
+        finally:
+            _reviewing.release()
         return [table_values(table) for table in found.tables()]
 
     tables = remembered(explorer, ("review", since, catalogue_state(explorer)), make)

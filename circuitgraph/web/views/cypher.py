@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ def view_cypher(explorer: Explorer, asked: Asked) -> Page:
             question = _question(name, text, typed)
             data["q"] = question.text
             if wants_plan:
-                data["plan"] = _plan_values(_explained(explorer.store, question))
+                data["plan"] = _plan_values(_explained(explorer, question))
             else:
                 data["answer"] = _answer_values(_asked_of(explorer, question))
         except CircuitGraphError as error:
@@ -136,23 +137,32 @@ def _limits(explorer: Explorer) -> dict[str, Any]:
 def _asked_of(explorer: Explorer, question: _Question) -> Result:
     """Ask as ``circuitgraph query`` does: read-only, allowed steps only, within time, memory and rows."""
     limits = _limits(explorer)
-    store = explorer.store
-    if store is None or not _running.acquire(blocking=False):
+    with _in_turn(explorer) as store:
+        return store.query(question.text, _values(store, question), limit=limits["rows"], timeout_s=limits["seconds"])
+
+
+def _explained(explorer: Explorer, question: _Question) -> Explanation:
+    from circuitgraph.store.plans import explain_query
+
+    with _in_turn(explorer) as store:
+        return explain_query(store, question.text, _values(store, question))
+
+
+def _values(store: Store, question: _Question) -> Mapping[str, Any]:
+    return question.shelved.bind(store, question.parameters) if question.shelved else question.parameters
+
+
+@contextmanager
+def _in_turn(explorer: Explorer) -> Iterator[Store]:
+    """Lend the store to a few at once: planning a query costs the server too."""
+    if explorer.store is None or not _running.acquire(blocking=False):
         raise QueryLimitError(
             f"{_AT_ONCE} queries are running, which is as many as may at once.", hint="Ask again in a moment."
         )
     try:
-        values = question.shelved.bind(store, question.parameters) if question.shelved else question.parameters
-        return store.query(question.text, values, limit=limits["rows"], timeout_s=limits["seconds"])
+        yield explorer.store
     finally:
         _running.release()
-
-
-def _explained(store: Store, question: _Question) -> Explanation:
-    from circuitgraph.store.plans import explain_query
-
-    values = question.shelved.bind(store, question.parameters) if question.shelved else question.parameters
-    return explain_query(store, question.text, values)
 
 
 def _answer_values(result: Result) -> dict[str, Any]:
