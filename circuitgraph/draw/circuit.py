@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from circuitgraph.draw.circuit_marks import (
     circuit_legend,
@@ -43,11 +43,17 @@ def _ports(layout: Layout, edges: Sequence[CircuitEdge]) -> dict[tuple[int, str]
     return ports
 
 
-def _choose(graph: CircuitGraph, max_edges: int, max_units: int) -> tuple[list[CircuitUnit], list[CircuitEdge]]:
-    """Return the strongest edges by l1 whose units all fit, and these units with as many of the others as fit."""
+def _choose(
+    graph: CircuitGraph, max_edges: int, max_units: int, wanted: Collection[str]
+) -> tuple[list[CircuitUnit], list[CircuitEdge], int]:
+    """Return the strongest edges by l1 whose units all fit, the units to draw, and how many lost all their edges.
+
+    Units at these edges, those wanted, and those that never had an edge are drawn, as many as fit: a box whose edges
+    are all left out would look as if it had none.
+    """
     most_edges, most_units = min(max(0, max_edges), _MOST_EDGES), min(max(1, max_units), _MOST_UNITS)
     if len(graph.edges) <= most_edges and len(graph.units) <= most_units:
-        return list(graph.units), list(graph.edges)
+        return list(graph.units), list(graph.edges), 0
     kept: set[int] = set()
     ends: set[str] = set()
     for i in sorted(range(len(graph.edges)), key=lambda i: (-graph.edges[i].l1, i)):
@@ -55,10 +61,16 @@ def _choose(graph: CircuitGraph, max_edges: int, max_units: int) -> tuple[list[C
         if len(kept) < most_edges and len(ends | both) <= most_units:
             kept.add(i)
             ends |= both
-    for unit in graph.units:
-        if len(ends) < most_units:
+    joined = {uid for edge in graph.edges for uid in (edge.up, edge.down)}
+    bare = joined - ends
+    if not kept:
+        # nothing but boxes is asked for
+        bare = set()
+    for unit in sorted(graph.units, key=lambda unit: unit.uid not in wanted):
+        if len(ends) < most_units and (unit.uid in wanted or unit.uid not in bare):
             ends.add(unit.uid)
-    return [unit for unit in graph.units if unit.uid in ends], [graph.edges[i] for i in sorted(kept)]
+    units = [unit for unit in graph.units if unit.uid in ends]
+    return units, [graph.edges[i] for i in sorted(kept)], len(bare - ends)
 
 
 def _describe(
@@ -96,7 +108,8 @@ def draw_circuit(
         The magnitude that has the full colour in all kernels. If None, each row of kernels has its own, the largest
         among them, which is printed beside it: kernels of different layers have different sizes.
     max_edges, max_units
-        Of more edges only the strongest by l1 are drawn, and the picture says so; at most 240 and 120.
+        Of more edges only the strongest by l1 are drawn, and the picture says so; at most 240 and 120. Units that
+        lose all their edges so are left out and counted, but for those with a role and the one a circuit is around.
     roles
         Uid to the role that a unit has in a motif, any text; shown on its box.
 
@@ -135,7 +148,8 @@ def circuit_parts(
     act = "drawing a circuit"
     if not graph.units:
         raise GraphError(f"{act}: it has 0 units, at least 1 is wanted.")
-    units, edges = _choose(graph, max_edges, max_units)
+    wanted = {_middle(graph), *(roles or {})}
+    units, edges, bare = _choose(graph, max_edges, max_units, wanted)
     drawn = CircuitGraph(graph.layers, units, edges)
     layers = [layer for layer in drawn.layers if drawn.units_of(layer)]
     rows = {layer: [edge for edge in edges if drawn.unit(edge.up).layer == layer] for layer in layers}
@@ -188,8 +202,19 @@ def circuit_parts(
         said = f"Showing {' and '.join(left_out)}."
         parts.append(text(said, 16, height + 6, 11, fill=INK))
         height += 18
+    if bare:
+        lost = f"Left out: {bare:,} {'unit' if bare == 1 else 'units'} with none of these edges."
+        parts.append(text(lost, 16, height + 4, 11, fill=INK))
+        height += 16
+        said = f"{said} {lost}"
     desc = _describe(by_uid, edges, pairs)
     return parts, layout.width, height, f"{said} {desc}" if left_out else desc
+
+
+def _middle(graph: CircuitGraph) -> str:
+    """Return the uid of the unit that a circuit was taken around, if any."""
+    around = graph.attributes.get("around")
+    return str(around.get("unit", "")) if isinstance(around, Mapping) else ""
 
 
 def _one_each(pairs: Sequence[MutualPair]) -> list[MutualPair]:

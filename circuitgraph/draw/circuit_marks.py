@@ -74,11 +74,13 @@ def draw_tile(edge: CircuitEdge, units: Mapping[str, CircuitUnit], slot: Slot, s
     # small kernels lie in the middle of the square; their line goes on to their edge, their words follow below
     top, bottom = y + (tile - height) / 2, y + (tile + height) / 2
     lines = _in_lines(edge_figures(edge))
+    # words of neighbours must not run into each other
+    size = min(10.5, max(8.0, (tile + 2) / (0.58 * max(map(len, lines)))))
     wide = max(width, min(tile, 6.5 * max(map(len, lines))))
     tall = bottom - top + 4 + 12 * len(lines)
     ground = tag("rect", x=slot.x - wide / 2 - 1, y=top - 1, width=wide + 2, height=tall + 1, fill="#ffffff")
     words = [
-        text(figures, slot.x, bottom + 12 + 12 * line, 10.5, text_anchor="middle") for line, figures in enumerate(lines)
+        text(figures, slot.x, bottom + 12 + 12 * line, size, text_anchor="middle") for line, figures in enumerate(lines)
     ]
     title = tag("title", f"{told}; {note}" if note else told)
     return tag("g", title, ground, *cells, *words, class_="kernel", data_up=edge.up, data_down=edge.down)

@@ -53,6 +53,10 @@ def _lines(picture: Picture) -> list[ET.Element]:
     return [path for path in _root(picture).iter(f"{SVG}path") if path.get("class") == "edge"]
 
 
+def _boxes(picture: Picture) -> set[str]:
+    return {str(g.get("data-uid")) for g in _root(picture).iter(f"{SVG}g") if g.get("class") == "unit"}
+
+
 def _random_circuit(seed: int) -> CircuitGraph:
     """Up to 30 units in 3 to 6 layers and 60 edges, an eighth of which skip layers."""
     rng = np.random.default_rng(seed)
@@ -164,9 +168,46 @@ def test_a_label_longer_than_its_box_is_cut_and_kept_whole_in_its_title() -> Non
 
 def test_edges_left_out_are_counted_and_the_strongest_stay() -> None:
     picture = draw_circuit(_car(), max_edges=3)
-    assert "Showing the 3 strongest of 7 edges, by l1." in _words(picture)
+    assert "Showing the 3 strongest of 7 edges, by l1 and 4 of 8 units." in _words(picture)
     assert len(_tiles(picture)) == 3
     assert {len(tile) for tile in _tiles(picture)} == {25}
+
+
+def test_a_unit_whose_edges_are_all_left_out_has_no_box_and_is_counted() -> None:
+    car = _car()
+    alone = CircuitUnit("net/b:9", "alone", 9)
+    graph = CircuitGraph(car.layers, [*car.units, alone], car.edges)
+    picture = draw_circuit(graph, max_edges=3)
+    # the dogs' edges are the weakest; who never had an edge keeps its box
+    ends = {uid for edge in graph.edges if edge.down == "net/c:447" for uid in (edge.up, edge.down)}
+    assert _boxes(picture) == ends | {alone.uid}
+    words = _words(picture)
+    assert "Showing the 3 strongest of 7 edges, by l1 and 5 of 9 units." in words
+    assert "Left out: 4 units with none of these edges." in words
+    with_role = draw_circuit(graph, max_edges=3, roles={"net/d:2": "case"})
+    assert _boxes(with_role) == ends | {alone.uid, "net/d:2"}
+    around = CircuitGraph(graph.layers, graph.units, graph.edges, attributes={"around": {"unit": "net/d:0"}})
+    assert "Left out: 3 units with none of these edges." in _words(draw_circuit(around, max_edges=3))
+
+
+def test_words_below_kernels_keep_to_their_kernels() -> None:
+    mixed = np.zeros((3, 3))
+    mixed[0], mixed[2] = -7.2e-5 / 3, 7.3e-5 / 3
+    ups = [CircuitUnit(f"net/b:{i}", "", i) for i in range(12)]
+    down = CircuitUnit("net/c:0")
+    graph = CircuitGraph(["net/b", "net/c"], [*ups, down], [CircuitEdge(up.uid, down.uid, mixed) for up in ups])
+    root = _root(draw_circuit(graph))
+    said: dict[float, list[tuple[float, float]]] = {}
+    for group in root.iter(f"{SVG}g"):
+        if group.get("class") == "kernel":
+            for line in group.iter(f"{SVG}text"):
+                half = len(str(line.text)) * 0.56 * float(str(line.get("font-size"))) / 2
+                x = float(str(line.get("x")))
+                said.setdefault(float(str(line.get("y"))), []).append((x - half, x + half))
+    assert said
+    for lines in said.values():
+        lines.sort()
+        assert all(after[0] - before[1] >= 2 for before, after in pairwise(lines))
 
 
 def test_line_width_grows_with_the_share() -> None:
