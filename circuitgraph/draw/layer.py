@@ -14,7 +14,7 @@ from circuitgraph.draw.kernel import check_scale, kernel_cells, scale_bar
 from circuitgraph.draw.marks import shrink
 from circuitgraph.draw.parts import MOST_CELLS, check_kernels, footnotes
 from circuitgraph.draw.rgb import RGB_RULE, rgb_cells, rgb_scale, rgb_sums, written_sums
-from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, shorten, signed, tag, text
+from circuitgraph.draw.svg import GREY, INK, Markup, Picture, clean, shorten, signed, tag, text, wrap
 from circuitgraph.errors import ShapeError
 
 __all__ = ["LayerTile", "draw_layer"]
@@ -26,6 +26,8 @@ _TILE = 70.0
 _LARGEST_CELL = _TILE / 3
 _MOST_ACROSS = 32
 _TIP_LETTERS = 200
+_NAME = 10.6
+_FAMILY = "family: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class LayerTile:
     uid
         Of the unit.
     label
-        Any text, such as the feature that it detects.
+        Any text, such as the feature that it detects. One that begins with "family: " is drawn without that and
+        not bold, and the picture says so.
     kernel
         (row, col), or (3, row, col) from red, green and blue; None if there is none to show.
     note
@@ -96,8 +99,7 @@ def draw_layer(
     common = None if scale == "each" else (check_scale(scale, red_blue, _ACT), check_scale(scale, in_colour, _ACT))
     scales = [common[each.is_colour] if common else each.largest for each in shown]
     block_to = min(_MOST_ACROSS, math.isqrt(MOST_CELLS // len(shown)))
-    largest = max((abs(value) for each in shown for value in each.sums if each.is_colour), default=0.0)
-    words = [_words(each, full, largest, is_own=common is None) for each, full in zip(shown, scales, strict=True)]
+    words = [_words(each, full, is_own=common is None) for each, full in zip(shown, scales, strict=True)]
     heading = clean(title)
     top = 44.0 if heading else 16.0
     across, down = (720 - 2 * _MARGIN) / _COLUMNS, _TILE + 18 + 11 * max(len(lines) for lines in words)
@@ -162,21 +164,27 @@ def _kernel(tile: LayerTile) -> NDArray[np.float32] | None:
     return kernel
 
 
-def _words(tile: _Prepared, full: float, largest: float, *, is_own: bool) -> list[tuple[str, float]]:
-    """Return the lines below a tile and their sizes."""
-    sums = written_sums(tile.sums, largest) if tile.is_colour else "".join(f"Σ {signed(value)}" for value in tile.sums)
+def _words(tile: _Prepared, full: float, *, is_own: bool) -> list[tuple[str, float]]:
+    """Return the lines below a tile and their sizes: of a label two at most, without what says that it is a family's.
+
+    The label's are of size `_NAME`, and no others.
+    """
+    sums = written_sums(tile.sums) if tile.is_colour else "".join(f"Σ {signed(value)}" for value in tile.sums)
     channel = tile.uid.rpartition("/")[2] or tile.uid
     own = f"±{signed(full).lstrip('+')}" if is_own and tile.kernel is not None else ""
-    first, second = (tile.label, channel) if tile.label else (channel, "")
-    if tile.label:
-        # bold letters are wider
-        first = shorten(first, _TILE * 0.95, 10.5)
-    lines = [(first, 10.5), (second, 9.0), (tile.note, 9.0), (sums, 8.5), (own, 8.5)]
-    return [(shorten(line, _TILE + 14, size), size) for line, size in lines if line]
+    # bold letters are wider
+    name = wrap(tile.label.removeprefix(_FAMILY), (_TILE + 14) * 0.92, _NAME) if tile.label else []
+    lines = [(channel, 9.0 if name else 10.5), (tile.note, 9.0), (sums, 8.5), (own, 8.5)]
+    return [
+        *((line, _NAME) for line in name),
+        *((shorten(line, _TILE + 14, size), size) for line, size in lines if line),
+    ]
 
 
 def _notes(shown: list[_Prepared], unit_count: int, scales: list[float], block_to: int, *, is_own: bool) -> list[str]:
     notes = [f"Showing {len(shown):,} of {unit_count:,} units."]
+    if any(each.label.startswith(_FAMILY) for each in shown):
+        notes.append("Names that are not bold are those of families.")
     given = [(each, each.kernel, full) for each, full in zip(shown, scales, strict=True) if each.kernel is not None]
     size = sum(kernel.size for _, kernel, _ in given)
     beyond = sum(int((np.abs(kernel) > np.float32(full)).sum()) for _, kernel, full in given)
@@ -212,8 +220,17 @@ def _tile(tile: _Prepared, words: list[tuple[str, float]], x: float, y: float, f
         parts = kernel_cells(kernel, *_middle(kernel, x, y), full, anchor=anchor)
     at = y + _TILE + 12
     for place, (line, size) in enumerate(words):
-        weight = "600" if place == 0 and tile.label else None
-        parts.append(text(line, x, at + 11 * place, size, fill=GREY if place else INK, font_weight=weight))
+        is_name = size == _NAME
+        parts.append(
+            text(
+                line,
+                x,
+                at + 11 * place,
+                size,
+                fill=INK if is_name or not place else GREY,
+                font_weight="600" if is_name and not tile.label.startswith(_FAMILY) else None,
+            )
+        )
     sums = "sum " + ", ".join(signed(value, 3) for value in tile.sums) if tile.sums else ""
     tip = "; ".join(part for part in (tile.label, tile.uid, tile.note, sums) if part)
     return tag("g", tag("title", tip), *parts)

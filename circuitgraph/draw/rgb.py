@@ -32,6 +32,7 @@ _MARGIN = 16.0
 _COLUMNS = 8
 _TILE = 70.0
 _TIP_LETTERS = 120
+_SUMS_LETTERS, _MOST_DECIMALS = 17, 4
 _COLOURS = ("red", "green", "blue")
 
 
@@ -107,24 +108,34 @@ def rgb_sums(kernel: NDArray[np.floating[Any]]) -> tuple[float, float, float]:
     return float(red), float(green), float(blue)
 
 
-def written_sums(sums: Sequence[float], largest: float) -> str:
-    """Write sums in few letters, with as many decimals each as the largest of a picture needs for two digits.
+def written_sums(sums: Sequence[float]) -> str:
+    """Write the sums of one kernel in few letters: two digits of the largest, one or more of each other.
 
     Examples
     --------
-    >>> written_sums([3.41, -0.004, -0.33], 3.9), written_sums([3400.0, -4.0, 0.0], 3400.0)
-    ('+3.4 0.0 −0.3', '+3400 −4 0')
-    >>> written_sums([0.0106, -0.03, 0.0], 0.03), written_sums([2e-7, -0.004, 0.0], 0.004)
-    ('+.011 −.030 .000', '+2e−7 −4e−3 0')
+    >>> written_sums([3.41, -0.004, -0.33]), written_sums([3400.0, -4.0, 0.0])
+    ('+3.4 −0.004 −0.3', '+3400 −4 0')
+    >>> written_sums([0.0106, -0.03, 0.0002]), written_sums([2e-7, -0.4, 0.0]), written_sums([2e-4, 3e-4, -1e-4])
+    ('+.011 −.030 +2e−4', '+2e−7 −.40 0', '+2e−4 +3e−4 −1e−4')
     """
-    if not 1e-2 <= largest < 1e5:
-        return " ".join(_power(value) for value in sums)
-    magnitude = math.floor(math.log10(largest))
-    written = [f"{abs(value):.{max(0, 1 - magnitude)}f}" for value in sums]
-    signs = ["" if float(size) == 0 else "+" if value > 0 else "−" for value, size in zip(sums, written, strict=True)]
-    if magnitude < 0:
-        written = [size.removeprefix("0") for size in written]
-    return " ".join(sign + size for sign, size in zip(signs, written, strict=True))
+    largest = max(map(abs, sums), default=0.0)
+    written = [_short(value, largest) for value in sums]
+    # the longest first, until all have room
+    for place in sorted(range(len(written)), key=lambda place: -len(written[place])):
+        if len(" ".join(written)) > _SUMS_LETTERS:
+            written[place] = _power(sums[place])
+    return " ".join(written)
+
+
+def _short(value: float, largest: float) -> str:
+    if value == 0:
+        return "0"
+    own, most = (math.floor(math.log10(abs(size))) for size in (value, largest))
+    decimals = max(0, 1 - most, -own)
+    if decimals > _MOST_DECIMALS:
+        return _power(value)
+    written = f"{abs(value):.{decimals}f}"
+    return ("+" if value > 0 else "−") + (written.removeprefix("0") if most < 0 else written)
 
 
 def _power(value: float) -> str:
@@ -193,7 +204,6 @@ def draw_rgb(
     cell = _TILE / max(rows, cols)
     pitch = (720 - 2 * _MARGIN) / _COLUMNS
     down = rows * cell + (45 if common is None else 34)
-    largest = float(np.abs(weights.sum(axis=(2, 3), dtype=np.float64)).max())
     top = 44.0 if heading else 16.0
     parts: list[Markup] = []
     if heading:
@@ -203,7 +213,7 @@ def draw_rgb(
         full = common or float(np.abs(kernel).max()) or 1.0
         beyond += int((np.abs(kernel) > np.float32(full)).sum())
         x, y = _MARGIN + place % across * pitch, top + place // across * down
-        parts.append(_tile(kernel, called[place], x, y, cell, full, largest, anchor=anchor, is_own=common is None))
+        parts.append(_tile(kernel, called[place], x, y, cell, full, anchor=anchor, is_own=common is None))
     y = top + math.ceil(len(weights) / across) * down + 12
     notes = _notes(len(weights), whole, beyond, int(weights.size), common is None)
     if anchor is not None and is_inside(anchor, weights[0, 0]):
@@ -236,7 +246,6 @@ def _tile(
     y: float,
     cell: float,
     full: float,
-    largest: float,
     *,
     anchor: tuple[float, float] | None,
     is_own: bool,
@@ -244,7 +253,7 @@ def _tile(
     sums = rgb_sums(kernel)
     said = ", ".join(f"{colour} {signed(value, 3)}" for colour, value in zip(_COLOURS, sums, strict=True))
     lines = [f"±{signed(full).lstrip('+')}"] if is_own else []
-    lines.append(shorten(written_sums(sums, largest), _TILE + 14, 8.5))
+    lines.append(shorten(written_sums(sums), _TILE + 14, 8.5))
     bottom = y + kernel.shape[1] * cell
     return tag(
         "g",

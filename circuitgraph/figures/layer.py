@@ -68,7 +68,7 @@ def layer_figure(
     chosen = [str(own.unit(channel)) for channel in channels] if units is None else [*units][:limit]
     names = names_of(catalogue, chosen, bundle)
     colours = _colours_of(bundle, own)
-    tiles = [_tile(bundle, uid, _cut_short(names.get(uid, "")), colours) for uid in chosen]
+    tiles = [_tile(bundle, uid, names.get(uid, ""), colours) for uid in chosen]
     said = title or short_name(own.uid)
     if first and units is None:
         said += f", from channel {first}"
@@ -84,12 +84,6 @@ def _colours_of(bundle: Bundle, layer: Layer) -> tuple[str, ...]:
     if sorted(order) != sorted(_COLOURS):
         return ()
     return tuple(str(sources[0].unit(order.index(colour))) for colour in _COLOURS)
-
-
-def _cut_short(name: str) -> str:
-    """Return a name that may be cut at its end: a family's begins with what tells it from others."""
-    own = name.removeprefix("family: ")
-    return name if own == name else f"{own} family"
 
 
 def _tile(bundle: Bundle, uid: str, label: str, colours: tuple[str, ...]) -> LayerTile:

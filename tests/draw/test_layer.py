@@ -10,7 +10,7 @@ import pytest
 from circuitgraph.draw import LayerTile, draw_layer
 from circuitgraph.draw.palette import colour
 from circuitgraph.errors import NonFiniteError, ShapeError
-from tests.draw.reading import HOSTILE, LONG, check_harmless, corners_of, fills_of, tips_of, words_of
+from tests.draw.reading import HOSTILE, LONG, SVG, check_harmless, corners_of, fills_of, root_of, tips_of, words_of
 
 RNG = np.random.default_rng(6)
 TILES = [
@@ -69,6 +69,21 @@ def test_the_scale_is_common_or_each_kernels_own_and_said() -> None:
 
 def test_the_same_layer_gives_the_same_bytes() -> None:
     assert draw_layer(TILES, unit_count=9).svg == draw_layer(list(TILES), unit_count=9).svg
+
+
+def test_a_familys_name_stands_whole_below_its_tile() -> None:
+    tiles = [
+        LayerTile("net/a:0", "family: other vehicle parts", [[1.0]]),
+        LayerTile("net/a:1", "family: dogs", None),
+        LayerTile("net/a:2", "dogs", None),
+    ]
+    picture = draw_layer(tiles, unit_count=3)
+    words = words_of(picture)
+    assert {"other vehicle", "parts"} <= set(words)
+    weights = [each.get("font-weight") for each in root_of(picture).iter(f"{SVG}text") if each.text == "dogs"]
+    assert weights == [None, "600"]
+    assert "Names that are not bold are those of families." in words
+    assert "family: dogs; net/a:1" in tips_of(picture)
 
 
 @pytest.mark.parametrize("label", [HOSTILE, LONG, "\x00"])
