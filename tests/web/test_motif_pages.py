@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from html import unescape
@@ -312,11 +313,13 @@ def test_a_search_from_the_page_is_kept_and_is_not_made_twice(
 
 
 def test_a_search_that_cannot_be_says_why(writing: Asking) -> None:
-    where = writing.post(PAGE, {"motif": "centre-surround", "option.up": HOSTILE}).header("location")
+    # that no weights lead from one to the other is seen by the search
+    fields = {"motif": "centre-surround", "option.up": "input", "option.down": "mixed4c"}
+    where = writing.post(PAGE, fields).header("location")
     key = where.rpartition("result=")[2]
     assert searches_of(writing).wait(key, timeout_s=WAIT_S) == "failed"
     page = writing.get(where)
-    assert "this bundle holds handwritten" in page.text
+    assert "no weights lead from handwritten/input to handwritten/mixed4c" in page.text
     assert_nothing_runs(page.text)
 
 
@@ -345,6 +348,23 @@ def test_a_full_queue_refuses_politely_and_a_search_can_be_stopped(writing: Aski
         {"motif": "none"},
         {"motif": "unions", "option.draws": "many"},
         {"motif": "unions", "option.q": "nan"},
+        {"motif": "unions", "option.q": "1e-300"},
+        {"motif": "unions", "option.q": "2"},
+        {"motif": "unions", "option.draws": "1000000000"},
+        {"motif": "unions", "option.draws": "-3"},
+        {"motif": "unions", "option.draws": "9" * 900},
+        {"motif": "unions", "option.draws": "0"},
+        {"motif": "unions", "option.seed": "-1"},
+        {"motif": "unions", "option.up": "nolayer"},
+        {"motif": "unions", "option.up": HOSTILE},
+        {"motif": "unions", "option.up_units": "99999"},
+        {"motif": "unions", "option.up_units": "mixed3b:99999"},
+        {"motif": "ladders", "option.layers": "mixed3b, nolayer"},
+        {"motif": "ladders", "option.steps": "1000000"},
+        {"motif": "equivariance", "option.null": "none"},
+        {"motif": "equivariance", "option.transformations": "none"},
+        {"motif": "families", "option.transformations": "none"},
+        {"motif": "pattern", "option.text": "a -> nonsense b"},
         {"motif": "pattern"},
         {"motif": "pattern", "option.text": "a" * 2_000},
         {"motif": "specialisation", "option.kind": "other"},
@@ -353,8 +373,24 @@ def test_a_full_queue_refuses_politely_and_a_search_can_be_stopped(writing: Aski
     ],
 )
 def test_options_that_cannot_be_are_refused_before_a_search_begins(writing: Asking, fields: dict[str, str]) -> None:
-    assert writing.post(PAGE, fields).status in (400, 404)
+    answer = writing.post(PAGE, fields)
+    assert answer.status in (400, 404)
+    assert "<script>alert" not in answer.text
     assert searches_of(writing).jobs() == []
+
+
+def test_a_form_that_cannot_be_searched_comes_back_with_what_was_typed(writing: Asking) -> None:
+    typed = {"option.up": "nolayer", "option.down": "mixed4b", "option.draws": "77", "why": "mixed4b:3"}
+    answer = writing.post(PAGE, {"motif": "unions", **typed})
+    text = unescape(answer.text)
+    assert answer.status == 400
+    assert "No search was started" in text
+    assert "layer 'nolayer' does not exist in handwritten" in text
+    for name, value in typed.items():
+        assert re.search(rf'name="{re.escape(name)}"[^>]* value="{value}"', text), name
+    # the number that would have run for days is named with what is taken
+    far = writing.post(PAGE, {"motif": "unions", "option.draws": "1000000000"})
+    assert "draws='1000000000' is out of bounds: a page takes 0 to 10,000" in unescape(far.text)
 
 
 def test_strangers_start_no_search(

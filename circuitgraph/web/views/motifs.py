@@ -42,6 +42,13 @@ _IMPORTS = "from circuitgraph import Bundle\nfrom queries.registry import get_mo
 
 def view_motifs(explorer: Explorer, asked: Asked) -> Page:
     """Return the motifs of a network: ``motif`` chooses one, ``result`` one of its results, ``verdict`` its matches."""
+    return _page(explorer, asked)
+
+
+def _page(
+    explorer: Explorer, asked: Asked, *, typed: Mapping[str, str] | None = None, fault: CircuitGraphError | None = None
+) -> Page:
+    """Return the page; with `typed` the form holds what was typed, and `fault` says what is wrong with it."""
     network = check_network_name(asked.parts["network"])
     bundle = explorer.bundle(network)
     named = asked.query.get("motif", "")
@@ -59,7 +66,9 @@ def view_motifs(explorer: Explorer, asked: Asked) -> Page:
         "results_count": len(results),
         "stored": stored_count(explorer, network, named),
         "can_search": asked.can_write and searches is not None,
-        "chosen": None if motif is None else _chosen(explorer, bundle, motif),
+        "chosen": None if motif is None else _chosen(explorer, bundle, motif, typed),
+        "fault": None if fault is None else {"message": fault.message, "hint": fault.hint},
+        "why": "" if typed is None else typed.get("why", ""),
         "job": None,
         "result": None,
     }
@@ -94,6 +103,7 @@ def view_motifs(explorer: Explorer, asked: Asked) -> Page:
         citation=cite_weights(explorer, network),
         versions=versions_of(explorer, network),
         notes=tuple(notes),
+        status=200 if fault is None else 400,
     )
 
 
@@ -163,8 +173,11 @@ def view_match(explorer: Explorer, asked: Asked) -> Page:
     )
 
 
-def act_search(explorer: Explorer, asked: Asked) -> str:
-    """Start a search, or stop one that was started (``stop=KEY``), and go to where it is shown."""
+def act_search(explorer: Explorer, asked: Asked) -> str | Page:
+    """Start a search, or stop one that was started (``stop=KEY``), and go to where it is shown.
+
+    A form that cannot be used comes back with what was typed and what is wrong with it.
+    """
     network = check_network_name(asked.parts["network"])
     bundle = explorer.bundle(network)
     if explorer.searches is None:
@@ -174,13 +187,21 @@ def act_search(explorer: Explorer, asked: Asked) -> str:
         explorer.searches.stop(fields["stop"])
         return with_query(f"/motifs/{network}", motif=fields.get("motif", ""))
     motif = get_motif(fields.get("motif", ""))
-    options = options_typed(motif, fields)
-    why = [part.strip() for part in fields.get("why", "").split(",") if part.strip()]
+    try:
+        options = options_typed(motif, fields, bundle)
+        units = _units_typed(bundle, fields.get("why", ""))
+        key = explorer.searches.start(bundle, motif.name, options, units)
+    except CircuitGraphError as fault:
+        own = Asked(asked.parts, {"motif": motif.name}, can_write=asked.can_write)
+        return _page(explorer, own, typed=fields, fault=fault)
+    return _address(network, motif.name, key)
+
+
+def _units_typed(bundle: Bundle, text: str) -> list[str]:
+    why = [part.strip() for part in text.split(",") if part.strip()]
     if len(why) > _MOST_WHY:
         raise MotifError(f"asking why not: {len(why)} units are named, at most {_MOST_WHY} are taken.")
-    units = [str(bundle.unit(name)) for name in why]
-    key = explorer.searches.start(bundle, motif.name, options, units)
-    return _address(network, motif.name, key)
+    return [str(bundle.unit(name)) for name in why]
 
 
 def _listed(explorer: Explorer, bundle: Bundle) -> list[dict[str, Any]]:
@@ -198,7 +219,7 @@ def _listed(explorer: Explorer, bundle: Bundle) -> list[dict[str, Any]]:
     return rows
 
 
-def _chosen(explorer: Explorer, bundle: Bundle, motif: Motif) -> dict[str, Any]:
+def _chosen(explorer: Explorer, bundle: Bundle, motif: Motif, typed: Mapping[str, str] | None) -> dict[str, Any]:
     options = [option for option in motif.options if option.kind in TYPED]
     return {
         "name": motif.name,
@@ -211,7 +232,7 @@ def _chosen(explorer: Explorer, bundle: Bundle, motif: Motif) -> dict[str, Any]:
                 "name": option.name,
                 "kind": option.kind,
                 "help": option.help,
-                "value": _as_typed(option.default),
+                "value": _as_typed(option.default) if typed is None else typed.get(f"option.{option.name}", ""),
                 "choices": list(option.choices),
                 "is_needed": option.is_argument,
             }
