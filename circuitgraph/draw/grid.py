@@ -12,7 +12,6 @@ from circuitgraph.draw.grid_margins import (
     IMAGE,
     MARGIN,
     STRAIGHT_FROM,
-    TIP_LETTERS,
     Plan,
     Side,
     angle_heads,
@@ -28,7 +27,7 @@ from circuitgraph.draw.grid_margins import (
 from circuitgraph.draw.image import EvidenceImage
 from circuitgraph.draw.kernel import check_scale, is_inside, kernel_cells, scale_bar
 from circuitgraph.draw.parts import check_kernels, footnotes, most_lines
-from circuitgraph.draw.svg import GREY, Markup, Picture, clean, number, shorten, signed, tag, text
+from circuitgraph.draw.svg import GREY, Markup, Picture, clean, number, shorten, signed, tag, text, wrap
 from circuitgraph.draw.turned import Turned, relative_deg, turn_family
 from circuitgraph.errors import ShapeError
 from circuitgraph.turns import turn_place
@@ -50,6 +49,8 @@ def draw_grid(
     *,
     down_names: Sequence[str] = (),
     up_names: Sequence[str] = (),
+    down_labels: Sequence[str] = (),
+    up_labels: Sequence[str] = (),
     down_angles_deg: Sequence[float | None] | None = None,
     up_angles_deg: Sequence[float | None] | None = None,
     down_images: Sequence[EvidenceImage | None] = (),
@@ -68,6 +69,8 @@ def draw_grid(
         (down, up, row, col), row 0 at the top.
     down_names, up_names
         Any text, one a unit; numbers from 0 if empty. More names than units say how many there would be.
+    down_labels, up_labels
+        What the units are called besides, any text, one a unit, "" for none; drawn where there is room.
     down_angles_deg, up_angles_deg
         Counter-clockwise as displayed, 0 pointing right; None for a unit that has none.
     down_images, up_images
@@ -107,8 +110,8 @@ def draw_grid(
         raise ShapeError(f"{ACT}: the anchor is {anchor}, a finite (row, col) is wanted.")
     full_down, full_up, *window = weights.shape
     most = most_lines((window[0], window[1]), limit)
-    down = make_side(full_down, most, down_names, down_angles_deg, down_images, "down")
-    up = make_side(full_up, most, up_names, up_angles_deg, () if turned else up_images, "up")
+    down = make_side(full_down, most, down_names, down_labels, down_angles_deg, down_images, "down")
+    up = make_side(full_up, most, up_names, up_labels, up_angles_deg, () if turned else up_images, "up")
     (down, up), dropped = keep_within([down, up])
     weights = weights[:most, :most]
     full = check_scale(scale, list(weights.reshape(-1, *window)), ACT)
@@ -124,14 +127,14 @@ def draw_grid(
     if heading:
         parts.append(text(shorten(heading, width - 32, 16.5), MARGIN, 26, 16, font_weight="600"))
     parts += angle_heads(found.angles_deg, plan) if found else name_heads(up, plan)
-    for row, name in enumerate(down.names):
-        parts += row_head(name, down.angles_deg[row], plan, row, down.room)
+    for row in range(len(down.names)):
+        parts += row_head(down, plan, row)
         parts += unit_picture(down.images[row], MARGIN, plan.top + row * plan.down + (plan.tile[1] - IMAGE) / 2)
     shown = found.kernels if found else weights
     for (row, col), place in np.ndenumerate(columns):
         if place < 0:
             continue
-        tip = _tip(up.names[place], down.names[row], weights[row, place])
+        tip = _tip(up.told(place), down.told(row), weights[row, place])
         at = _turned_anchor(anchor, down.angles_deg[row], weights) if found else anchor
         parts += _tile(shown[row, place], plan, row, col, full, anchor=at, tip=tip)
         if found:
@@ -172,12 +175,18 @@ def _lay_out(
     tile = (window[1] * cell, window[0] * cell)
     # narrow kernels stand no closer than their names ask for, and none than pictures do
     across = max(tile[0] + gap, min(across, most + gap), up.room)
-    head = 52.0 if is_turned else 38.0
+    head = 52.0 if is_turned else 38.0 + 12 * _label_lines(up, across)
     if is_slanted or (not is_turned and across < STRAIGHT_FROM):
         head = 16 + 0.82 * 5.6 * max(len(slanted_name(up, col)) for col in range(columns))
     top = (44.0 if has_heading else 14.0) + head + up.room
     caption = 12 if is_turned and across >= _CAPTION_FROM else 0
     return Plan(left, top, across, max(tile[1] + gap + caption, down.room), cell, tile)
+
+
+def _label_lines(up: Side, across: float) -> int:
+    """Return how many lines labels take above what there is room for: two lines, or one and an angle."""
+    most = max(len(wrap(label, across - 4, 10.5)) if label else 0 for label in up.labels)
+    return max(0, most if any(angle is not None for angle in up.angles_deg) else most - 1)
 
 
 def _tile(
@@ -238,7 +247,7 @@ def _turned_anchor(
 
 def _tip(up: str, down: str, kernel: NDArray[np.float32]) -> str:
     total = float(kernel.sum(dtype=np.float64))
-    return f"{up[:TIP_LETTERS]} → {down[:TIP_LETTERS]}: sum {signed(total, 3)}"
+    return f"{up} → {down}: sum {signed(total, 3)}"
 
 
 def _notes(
@@ -283,8 +292,8 @@ def _notes(
 def _describe(down: Side, up: Side, columns: NDArray[np.int64], window: Sequence[int], notes: list[str]) -> str:
     def listed(side: Side) -> str:
         return ", ".join(
-            shorten(name, 300, 10) + ("" if angle is None else f" ({written_degrees(angle)})")
-            for name, angle in zip(side.names, side.angles_deg, strict=True)
+            shorten(side.told(place), 600, 10) + ("" if angle is None else f" ({written_degrees(angle)})")
+            for place, angle in enumerate(side.angles_deg)
         )
 
     return " ".join(

@@ -44,9 +44,10 @@ _MOST_IMAGE_BYTES = 3 << 20
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """Units along one side: what they are called, their angles and pictures, and how many there would be."""
+    """Units along one side: uids or names, what else they are called, angles, pictures, and how many there would be."""
 
     names: tuple[str, ...]
+    labels: tuple[str, ...]
     angles_deg: tuple[float | None, ...]
     images: tuple[EvidenceImage | None, ...]
     whole: int
@@ -55,6 +56,11 @@ class Side:
     def room(self) -> float:
         """Pixels that the pictures take."""
         return IMAGE + 6 if any(self.images) else 0.0
+
+    def told(self, place: int) -> str:
+        """Return what a unit is called, where any length will do."""
+        name, label = self.names[place][:TIP_LETTERS], self.labels[place][:TIP_LETTERS]
+        return f"{label} ({name})" if label else name
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ def make_side(
     count: int,
     shown: int,
     names: Sequence[str],
+    labels: Sequence[str],
     angles: Sequence[float | None] | None,
     images: Sequence[EvidenceImage | None],
     which: str,
@@ -82,9 +89,10 @@ def make_side(
     Raises
     ------
     ShapeError
-        There are fewer names, angles or pictures than units, or an angle is not finite.
+        There are fewer names, labels, angles or pictures than units, or an angle is not finite.
     """
-    for said, given in (("names", names), ("angles", () if angles is None else angles), ("pictures", images)):
+    given_angles = () if angles is None else angles
+    for said, given in (("names", names), ("labels", labels), ("angles", given_angles), ("pictures", images)):
         if len(given) and len(given) < count:
             raise ShapeError(f"{ACT}: there are {count} {which}stream units and {len(given)} {said}.")
     wanted = [None] * count if angles is None or not len(angles) else list(angles)
@@ -93,7 +101,9 @@ def make_side(
             raise ShapeError(f"{ACT}: the angle of {which}stream unit {place} is {angle}, a finite one is wanted.")
     called = [clean(name) for name in names] or [str(place) for place in range(count)]
     pictures = list(images) or [None] * count
-    return Side(tuple(called[:shown]), tuple(wanted[:shown]), tuple(pictures[:shown]), max(count, len(names)))
+    further = [clean(label) for label in labels] or [""] * count
+    whole = max(count, len(names))
+    return Side(tuple(called[:shown]), tuple(further[:shown]), tuple(wanted[:shown]), tuple(pictures[:shown]), whole)
 
 
 def keep_within(sides: Sequence[Side]) -> tuple[list[Side], int]:
@@ -183,16 +193,21 @@ def name_heads(up: Side, plan: Plan) -> list[Markup]:
     for col, name in enumerate(up.names):
         x = plan.left + col * plan.across + plan.tile[0] / 2
         angle = up.angles_deg[col]
-        said = tag("title", name[:TIP_LETTERS])
+        said = tag("title", up.told(col))
         parts += unit_picture(up.images[col], x - IMAGE / 2, plan.top - up.room + 3)
         if plan.across < STRAIGHT_FROM:
-            label = slanted_name(up, col)
+            slanted = slanted_name(up, col)
             turn = f"rotate(-55 {number(x)} {number(base - 8)})"
-            parts.append(tag("g", said, text(label, x, base - 8, 10, transform=turn)))
+            parts.append(tag("g", said, text(slanted, x, base - 8, 10, transform=turn)))
             continue
-        lines = wrap(name, plan.across - 4, 10.5, lines=1 if angle is not None else 2)
+        label = up.labels[col]
+        lines = wrap(label, plan.across - 4, 10.5) if label else []
+        lines += wrap(name, plan.across - 4, 10.5, lines=1 if label or angle is not None else 2)
         y = base - 8 - (14 if angle is not None else 0) - 12 * (len(lines) - 1)
-        words = [text(line, x, y + 12 * i, 10.5, text_anchor="middle") for i, line in enumerate(lines)]
+        words = [
+            text(line, x, y + 12 * i, 10.5, text_anchor="middle", fill=GREY if label and line is lines[-1] else INK)
+            for i, line in enumerate(lines)
+        ]
         parts.append(tag("g", said, *words))
         if angle is not None:
             parts.append(dial(angle, x - 15, base - 12))
@@ -200,16 +215,21 @@ def name_heads(up: Side, plan: Plan) -> list[Markup]:
     return parts
 
 
-def row_head(name: str, angle: float | None, plan: Plan, row: int, room: float) -> list[Markup]:
-    """Draw the name and angle of a downstream unit before its row, `room` pixels kept free for its picture."""
+def row_head(down: Side, plan: Plan, row: int) -> list[Markup]:
+    """Draw the label, name and angle of a downstream unit before its row, what the row's height has room for."""
+    name, label, angle = down.names[row], down.labels[row], down.angles_deg[row]
     middle = plan.top + row * plan.down + plan.tile[1] / 2
     end = plan.left - 10 - (0 if angle is None else 17)
+    wide = end - MARGIN - down.room
     fitting = max(1, int((plan.tile[1] + 8) / 13))
     said = [] if angle is None else [written_degrees(angle)]
     if said and fitting == 1:
-        lines = [f"{shorten(name, end - MARGIN - room - 26, 10.5)} {said.pop()}"]
+        lines = [f"{shorten(name, wide - 26, 10.5)} {said.pop()}"]
+    elif label and fitting - len(said) >= 2:
+        said.insert(0, shorten(name, wide, 10.5))
+        lines = wrap(label, wide, 10.5, lines=min(2, fitting - len(said)))
     else:
-        lines = wrap(name, end - MARGIN - room, 10.5, lines=min(2, fitting - len(said)))
+        lines = wrap(name, wide, 10.5, lines=min(2, fitting - len(said)))
     y = middle + 4 - 6.5 * (len(lines) + len(said) - 1)
     words = [
         text(line, end, y + 13 * place, 10.5, fill=INK if place < len(lines) else GREY, text_anchor="end")
@@ -217,4 +237,4 @@ def row_head(name: str, angle: float | None, plan: Plan, row: int, room: float) 
     ]
     if angle is not None:
         words.append(dial(angle, plan.left - 16, middle))
-    return [tag("g", tag("title", name[:TIP_LETTERS]), *words)]
+    return [tag("g", tag("title", down.told(row)), *words)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,9 @@ from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.draw import Picture
 from circuitgraph.draw.grid import draw_grid
 from circuitgraph.draw.image import EvidenceImage
-from circuitgraph.errors import UnknownPairError
+from circuitgraph.errors import ShapeError, UnknownPairError
 from circuitgraph.figures.evidence import evidence_images
-from circuitgraph.figures.labels import short_name
+from circuitgraph.figures.labels import names_of, short_name
 from circuitgraph.figures.selection import Selection, select_units
 from circuitgraph.ids import UnitId
 
@@ -43,8 +43,8 @@ def grid_figure(
         Units, a family or a layer, as `circuitgraph.figures.selection.select_units` takes them; families stand in
         their order.
     catalogue
-        Where families are looked for besides the bundle, and pictures of the units among the evidence of their claims:
-        the first of each stands at the margin.
+        Where names are taken from and families looked for besides the bundle, and pictures of the units among the
+        evidence of their claims: the first of each stands at the margin.
     turned
         Turn each kernel back by the angle of its downstream unit, and put columns in order of relative angle: both
         must be families with angles.
@@ -62,17 +62,22 @@ def grid_figure(
     down = select_units(bundle, down_units, catalogue=catalogue)
     if (up.layer, down.layer) not in bundle.pairs:
         _refuse(bundle, up, down)
+    if turned:
+        _check_angles(up, down, limit)
+    names = names_of(catalogue, [*up.units[:limit], *down.units[:limit]], bundle)
     kernels, anchor = _kernels(bundle, up.units[:limit], down.units[:limit])
     return draw_grid(
         kernels,
         down_names=[short_name(uid) for uid in down.units],
         up_names=[short_name(uid) for uid in up.units],
+        down_labels=_labels(down, names),
+        up_labels=() if turned else _labels(up, names),
         down_angles_deg=down.angles_deg,
         up_angles_deg=up.angles_deg,
         down_images=_images(catalogue, down.units, limit),
         up_images=() if turned else _images(catalogue, up.units, limit),
         turned=turned,
-        title=title or f"{_said(up)} → {_said(down)}{', turned upright' if turned else ''}",
+        title=title or f"{_said(up, names)} → {_said(down, names)}{', turned upright' if turned else ''}",
         scale=scale,
         anchor=anchor,
         limit=limit,
@@ -112,9 +117,29 @@ def _layers(up: UnitId, down: UnitId) -> tuple[str, str]:
     return str(up.layer_id), str(down.layer_id)
 
 
-def _said(selection: Selection) -> str:
+def _labels(selection: Selection, names: Mapping[str, str]) -> list[str]:
+    """Return what each unit is called; "" where that is only the family that the picture is of."""
+    shared = f"family: {selection.name}"
+    return ["" if names.get(uid, shared).casefold() == shared.casefold() else names[uid] for uid in selection.units]
+
+
+def _said(selection: Selection, names: Mapping[str, str]) -> str:
     layer = short_name(selection.layer)
+    if len(selection.units) == 1 and selection.units[0] in names:
+        return f"{names[selection.units[0]]} ({short_name(selection.units[0])})"
     return selection.name if selection.name.startswith(layer) else f"{selection.name} of {layer}"
+
+
+def _check_angles(up: Selection, down: Selection, limit: int) -> None:
+    for side, which in ((down, "down"), (up, "up")):
+        angles = (side.angles_deg or (None,) * len(side.units))[:limit]
+        if missing := [uid for uid, angle in zip(side.units, angles, strict=False) if angle is None]:
+            raise ShapeError(
+                f"drawing a grid: to turn it, every unit needs an angle; {len(missing)} of {len(angles)} {which}stream "
+                f"units have none, the first is {missing[0]}.",
+                hint=f"Name a family that has angles for --{which} (as in 'mixed3b!curves'), or draw without --turned "
+                "(turned=False).",
+            )
 
 
 def _refuse(bundle: Bundle, up: Selection, down: Selection) -> None:

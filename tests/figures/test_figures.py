@@ -99,6 +99,28 @@ def test_names_come_from_the_catalogue_and_stay_text(bundle: Bundle, catalogue: 
         ElementTree.fromstring(figure.svg)
 
 
+def test_a_grid_names_its_units_where_there_is_room(bundle: Bundle, catalogue: Catalogue) -> None:
+    name_unit(catalogue, "net/layer2:7", "fine", "car with windows")
+    figure = grid_figure(bundle, "layer1:3,9", ["layer2:7", "layer2:0"], catalogue=catalogue)
+    words = texts(figure.svg)
+    assert _family_of(bundle, "layer1:3") == "family: first four"
+    assert {"car with windows", "layer2:7", "layer2:0", "family: first", "four", "layer1:3", "layer1:9"} <= set(words)
+    # many columns leave no room: a name is told by what a pointer shows
+    crowded = grid_figure(bundle, "layer1", "layer2", catalogue=catalogue)
+    assert "layer1:3" in texts(crowded.svg)
+    assert ">family: first four (layer1:3) → car with windows (layer2:7): sum " in crowded.svg
+    # the units of one family all have its name, which the title says
+    assert "family: first" not in texts(grid_figure(bundle, "!first", "layer2:0").svg)
+
+
+def test_turning_units_without_angles_is_refused_with_what_to_type(bundle: Bundle) -> None:
+    with pytest.raises(ShapeError, match="12 of 12 downstream units have none") as said:
+        grid_figure(bundle, "!first", "layer2", turned=True)
+    assert "--down" in str(said.value.hint)
+    assert "--turned" in str(said.value.hint)
+    assert "_angles_deg" not in str(said.value.hint)
+
+
 def test_a_grid_takes_families_layers_and_units_in_their_order(bundle: Bundle) -> None:
     assert select_units(bundle, "layer1:3,7,1").units == ("net/layer1:3", "net/layer1:7", "net/layer1:1")
     assert select_units(bundle, ["layer1:3", "layer1:7"]).layer == "net/layer1"
@@ -126,6 +148,11 @@ def test_a_grid_says_what_it_leaves_out_and_reads_no_more(bundle: Bundle) -> Non
         grid_figure(bundle, "!first", "layer2:1,2", turned=True)
 
 
+def _family_of(bundle: Bundle, unit: str) -> str:
+    uid = str(bundle.unit(unit))
+    return next((f"family: {each.name}" for each in bundle.families if uid in {m.unit for m in each.members}), "")
+
+
 @pytest.mark.parametrize("layers", [("layer1", "layer2"), ("layer2", "layer3"), ("layer1", "layer3")])
 def test_a_grid_holds_the_kernels_of_the_bundle_however_they_are_stored(
     tmp_path: Path, layers: tuple[str, str]
@@ -134,7 +161,13 @@ def test_a_grid_holds_the_kernels_of_the_bundle_however_they_are_stored(
     ups, downs = ([f"{layer}:{place}" for place in (5, 0, 3)] for layer in layers)
     kernels = np.array([[every.kernel(up, down) for up in ups] for down in downs])
     expected = draw_grid(
-        kernels, down_names=downs, up_names=ups, title=" → ".join(layers), anchor=every.block(*layers).anchor
+        kernels,
+        down_names=downs,
+        up_names=ups,
+        down_labels=[_family_of(every, unit) for unit in downs],
+        up_labels=[_family_of(every, unit) for unit in ups],
+        title=" → ".join(layers),
+        anchor=every.block(*layers).anchor,
     )
     assert grid_figure(every, ups, downs).svg == expected.svg
 
