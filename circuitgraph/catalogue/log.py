@@ -99,6 +99,11 @@ class ClaimLog:
             )
         return cls(folder)
 
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Say whether there is a catalogue in `folder`; not whether it can be opened."""
+        return (folder / _MARK).is_file()
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the log against other writers.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qsl
@@ -50,7 +51,7 @@ def make_app(explorer: Explorer, *, token: str, hosts: tuple[str, ...] = ("127.0
     """
     # pages of the framework's own would load scripts from elsewhere
     app = FastAPI(title="circuitgraph", docs_url=None, redoc_url=None, openapi_url=None)
-    renderer = Renderer(explorer)
+    renderer = Renderer(explorer, token=token)
     app.mount("/static", StaticFiles(directory=str(files("circuitgraph.web") / "static")), name="static")
     # one address may be looked at and sent to
     for route in ROUTES:
@@ -84,14 +85,16 @@ def _showing(explorer: Explorer, renderer: Renderer, token: str, route: Route) -
         can_write = bool(has_token) and explorer.can_write
         asked = Asked(dict(request.path_params), dict(request.query_params), can_write=can_write)
         with explorer.looking():
-            return _written(request, renderer, route.view(explorer, asked), asked)
+            return _written(explorer, request, renderer, route.view(explorer, asked), asked)
 
     return show
 
 
-def _written(request: Request, renderer: Renderer, page: Page, asked: Asked) -> Response:
+def _written(explorer: Explorer, request: Request, renderer: Renderer, page: Page, asked: Asked) -> Response:
     form = request.scope.get("circuitgraph.form", "html")
     if form == "json":
+        if said := explorer.lost_catalogue:
+            page = replace(page, notes=(*page.notes, said))
         body = pydantic_core.to_json(page.as_dict(), inf_nan_mode="null", indent=1)
         return Response(body, media_type="application/json", status_code=page.status)
     if form == "svg":
@@ -117,11 +120,15 @@ def _acting(explorer: Explorer, renderer: Renderer, token: str, action: Action) 
 
     def answer(request: Request, body: object) -> Response:
         fields = _fields_of(request, body if isinstance(body, bytes) else b"")
+        # what was typed is shown with whatever goes wrong
+        request.scope["circuitgraph.typed"] = {name: value for name, value in fields.items() if name != "date"}
+        if said := explorer.lost_catalogue:
+            raise CatalogueError(said)
         can_write = explorer.can_write and holds_token(request, token)
         asked = Asked(dict(request.path_params), fields, can_write=can_write)
         done = action.act(explorer, asked)
         if isinstance(done, Page):
-            return _written(request, renderer, done, asked)
+            return _written(explorer, request, renderer, done, asked)
         return RedirectResponse(done, status_code=303)
 
     return act
@@ -157,7 +164,9 @@ def _guardedly(
         return answer(request, given)
     except CircuitGraphError as error:
         return renderer.refusal(request, error)
-    except Exception:
+    except Exception as error:
+        if (lost := renderer.loss(request, error)) is not None:
+            return lost
         number = secrets.token_hex(4)
         # the path alone: what stands behind the question mark may be a secret of whoever asks
         _log.exception("error %s while answering %s %r", number, request.method, request.url.path)

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from circuitgraph.bundle import Bundle
+from circuitgraph.bundle.format import MANIFEST
 from circuitgraph.catalogue.claims import Author
 from circuitgraph.errors import CatalogueError, CircuitGraphError, IdError, MissingFileError, UnknownNetworkError
 from circuitgraph.ids import kind_of
@@ -65,6 +66,7 @@ class Explorer:
                 )
             self._bundles[bundle.network] = bundle
         self.catalogue_folder = catalogue
+        self._had_catalogue = self._has_folder
         self.store = store
         self.author = author
         self.is_public = is_public
@@ -134,7 +136,7 @@ class Explorer:
         """The catalogue, opened for the thread that asks; None where there is none."""
         from circuitgraph.catalogue import Catalogue
 
-        if self.catalogue_folder is None:
+        if self.catalogue_folder is None or self.lost_catalogue:
             return None
         mine: Catalogue | None = getattr(self._own, "catalogue", None)
         if mine is None:
@@ -143,6 +145,7 @@ class Explorer:
             except MissingFileError:
                 return None
             self._own.catalogue = mine
+            self._had_catalogue = True
             with self._lock:
                 # threads come and go with the requests, and each has opened files
                 ended = [each for thread, each in self._opened if not thread.is_alive()]
@@ -151,6 +154,27 @@ class Explorer:
             for each in ended:
                 each.close()
         return mine
+
+    @property
+    def _has_folder(self) -> bool:
+        from circuitgraph.catalogue.log import ClaimLog
+
+        return self.catalogue_folder is not None and ClaimLog.is_in(self.catalogue_folder)
+
+    @property
+    def lost_catalogue(self) -> str:
+        """What became of a catalogue that was there and is not any more, in a sentence; empty where none is lost."""
+        if self.catalogue_folder is None or not self._had_catalogue or self._has_folder:
+            return ""
+        return (
+            f"The catalogue, {self.catalogue_folder.name}, is not where it was: it was moved, removed or unmounted. "
+            "Claims, names and saved circuits are not shown until it is back, and nothing can be added."
+        )
+
+    @property
+    def lost_bundles(self) -> list[Bundle]:
+        """Bundles that are open here and are not where they were."""
+        return [bundle for bundle in self._bundles.values() if not (bundle.path / MANIFEST).is_file()]
 
     @property
     def has_catalogue(self) -> bool:
@@ -180,6 +204,8 @@ class Explorer:
             There is none.
         """
         if (found := self.catalogue) is None:
+            if said := self.lost_catalogue:
+                raise CatalogueError(said, hint="Put it back, then ask again.")
             raise CatalogueError(
                 "this explorer has no catalogue.",
                 hint="Begin one: circuitgraph catalogue new --starter",

@@ -138,7 +138,8 @@ class Guarded:
         is_own_site = request.headers.get("sec-fetch-site", "same-origin") == "same-origin"
         if origins not in ([f"http://{hosts[0]}"], [f"https://{hosts[0]}"]) or not is_own_site:
             return PlainTextResponse("Forms are taken from this explorer's own pages only.\n", 403)
-        if not self._explorer.can_write:
+        # of a catalogue that is gone a page tells, which keeps what was typed
+        if not (self._explorer.can_write or (self._explorer.author is not None and self._explorer.lost_catalogue)):
             return PlainTextResponse("Writing needs a catalogue, and an author in the settings.\n", 403)
         if not holds_token(request, self._token):
             return PlainTextResponse("Writing needs the token that was printed at the start.\n", 403)

@@ -8,7 +8,7 @@ from typing import Any
 from circuitgraph.bundle import Bundle
 from circuitgraph.catalogue.drafting import MOST_EDGES
 from circuitgraph.draw import Picture
-from circuitgraph.errors import CircuitGraphError, MotifError, UnknownMatchError
+from circuitgraph.errors import BundleCorruptError, CircuitGraphError, MotifError, UnknownMatchError
 from circuitgraph.figures import motif_figure
 from circuitgraph.figures.labels import names_of
 from circuitgraph.ids import check_network_name, kind_of
@@ -191,6 +191,9 @@ def act_search(explorer: Explorer, asked: Asked) -> str | Page:
         options = options_typed(motif, fields, bundle)
         units = _units_typed(bundle, fields.get("why", ""))
         key = explorer.searches.start(bundle, motif.name, options, units)
+    except BundleCorruptError:
+        # no other form would do
+        raise
     except CircuitGraphError as fault:
         own = Asked(asked.parts, {"motif": motif.name}, can_write=asked.can_write)
         return _page(explorer, own, typed=fields, fault=fault)
@@ -252,6 +255,8 @@ def _cost(bundle: Bundle, motif: Motif) -> str:
         if isinstance(motif, DeclaredMotif):
             return motif.cost(bundle, **needed)
         return motif.explain(bundle, **needed).cost
+    except BundleCorruptError:
+        raise
     except CircuitGraphError as error:
         return error.message
 
