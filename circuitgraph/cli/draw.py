@@ -214,7 +214,7 @@ def circuit(
 @_BUNDLE
 @click.argument("family")
 @click.option("--up", metavar="UNIT", help="Draw the kernels from this unit. [from the strongest one of each member]")
-@click.option("--limit", type=click.IntRange(1), default=36, show_default=True, help="Most units on the ring.")
+@click.option("--limit", type=click.IntRange(1, 32), default=32, show_default=True, help="Most units on the ring.")
 @_out_option
 def family(
     bundle: Path,

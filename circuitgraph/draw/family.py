@@ -17,14 +17,20 @@ from circuitgraph.draw.svg import GREY, Markup, Picture, shorten, tag, text
 from circuitgraph.draw.tuning import RingMember, draw_strips, member_channel, member_name
 from circuitgraph.errors import GraphError, ShapeError
 
-__all__ = ["RingMember", "draw_family"]
+__all__ = ["MOST_ON_RING", "RingMember", "draw_family"]
 
 _WIDTH, _MARGIN = 720.0, 16.0
-_MOST = 32
+MOST_ON_RING = 32
+"""How many members go round the ring."""
 
 
 def draw_family(
-    members: Sequence[RingMember], *, title: str = "", scale: float | None = None, limit: int = _MOST
+    members: Sequence[RingMember],
+    *,
+    title: str = "",
+    scale: float | None = None,
+    limit: int = MOST_ON_RING,
+    note: str = "",
 ) -> Picture:
     """Draw a family round a ring in the order of orientation, then each unit's tuning curve.
 
@@ -38,6 +44,8 @@ def draw_family(
         The weight that has the full colour, the same for all kernels; the largest if None.
     limit
         How many are drawn on the ring, at most 32; the picture says how many there are.
+    note
+        A line to say which kernels these are, any text; drawn where there are any.
 
     Returns
     -------
@@ -60,7 +68,7 @@ def draw_family(
         raise ShapeError(f"drawing a family: the limit is {limit}, 1 or more is wanted.")
     turned = sorted((m for m in members if m.angle_deg is not None), key=lambda m: (m.angle_deg, m.uid))
     apart = [m for m in members if m.angle_deg is None]
-    shown = turned[: min(limit, _MOST)]
+    shown = turned[: min(limit, MOST_ON_RING)]
     kernels = [m.kernel for m in shown if isinstance(m.kernel, np.ndarray)]
     full = check_scale(scale, kernels, "drawing a family")
     heading = brief(title, 1000) or "Family"
@@ -71,6 +79,11 @@ def draw_family(
         said += f"; showing {len(shown):,} of {len(turned):,}, from 0 degrees on"
     parts.append(text(f"{said}. Angles run counter-clockwise, 0 points right.", _MARGIN, 44, 11, fill=GREY))
     y = 56.0
+    told = brief(note, 240) if kernels else ""
+    if told:
+        parts.append(text(shorten(told, _WIDTH - 32, 11), _MARGIN, 60, 11, fill=GREY))
+        y += 16
+        said = f"{said}. {told.removesuffix('.')}"
     if shown:
         more, y = draw_ring(shown, y, full)
         parts += more

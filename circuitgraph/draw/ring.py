@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from circuitgraph.draw.kernel import kernel_cells
-from circuitgraph.draw.marks import shrink
+from circuitgraph.draw.marks import brief, shrink
 from circuitgraph.draw.ranks import spread
-from circuitgraph.draw.svg import GREY, INK, Markup, number, shorten, tag, text
+from circuitgraph.draw.svg import GREY, INK, Markup, clean, number, shorten, tag, text
 from circuitgraph.draw.tuning import RingMember, member_channel, member_name, sample_tuning
 
 __all__ = ["draw_ring"]
@@ -66,12 +66,13 @@ class _Card:
         return out
 
 
-def _card_of(count: int, *, has_kernels: bool) -> _Card:
+def _card_of(count: int, *, has_kernels: bool, has_sources: bool) -> _Card:
     """Return the largest cards that go round the page, on the smallest ring that has room for them."""
+    words = 43.0 if has_sources else 32.0
     for tile in range(60, 28, -2):
         width = max(tile + 14.0, 46.0) if tile < 60 else 84.0
         for radius in (214.0, 240.0, 266.0, _WIDTH / 2 - _MARGIN - width / 2):
-            card = _Card(radius, tile if has_kernels else 0.0, width, (tile if has_kernels else 0.0) + 32)
+            card = _Card(radius, tile if has_kernels else 0.0, width, (tile if has_kernels else 0.0) + words)
             if sum(card.gaps([360 * i / count for i in range(count)])) <= 335:
                 return card
     return card
@@ -79,11 +80,18 @@ def _card_of(count: int, *, has_kernels: bool) -> _Card:
 
 def draw_ring(shown: Sequence[RingMember], top: float, scale: float) -> tuple[list[Markup], float]:
     """Draw members, sorted by angle, round a ring, and return where it ends."""
-    card = _card_of(len(shown), has_kernels=any(m.kernel is not None for m in shown))
+    card = _card_of(
+        len(shown),
+        has_kernels=any(m.kernel is not None for m in shown),
+        has_sources=any(m.kernel is not None and clean(m.source) for m in shown),
+    )
     angles = [m.angle_deg or 0.0 for m in shown]
     is_short = any(
         _fitting(member_channel(m), card.width, 8.5) != member_channel(m) for m in shown if m.kernel is not None
     )
+    sources = [f"← {brief(m.source)}" for m in shown if m.kernel is not None]
+    small = 9.0 if card.width > 60 else 7.5
+    is_short_source = any(shorten(said, card.width, small) != said for said in sources)
     places = angles
     for _ in range(4):
         # how much a card takes depends on where it lies
@@ -110,7 +118,11 @@ def draw_ring(shown: Sequence[RingMember], top: float, scale: float) -> tuple[li
         halo: dict[str, str | float | None] = {"stroke": "#ffffff", "stroke_width": 3.0, "paint_order": "stroke"}
         parts.append(text(f"{quarter}°", x, y + 3.5, 9.5, fill=GREY, text_anchor="middle", **halo))
     for member, place in zip(shown, places, strict=True):
-        parts.append(_draw_member(member, place, card, centre, scale, inner=inner, is_short=is_short))
+        parts.append(
+            _draw_member(
+                member, place, card, centre, scale, inner=inner, is_short=is_short, is_short_source=is_short_source
+            )
+        )
     return parts, bottom
 
 
@@ -123,6 +135,7 @@ def _draw_member(
     *,
     inner: float,
     is_short: bool,
+    is_short_source: bool,
 ) -> Markup:
     """Draw a member's dot on the circle, its card where there is room, and a line that winds from one to the other."""
     angle = member.angle_deg or 0.0
@@ -140,8 +153,10 @@ def _draw_member(
     name, uid = member_name(member), member_channel(member)
     last = max(uid.rfind(":"), uid.rfind("@"))
     shown_uid = uid[last:] if is_short and last > 0 else uid
+    source = brief(member.source) if member.kernel is not None else ""
+    tip = f"{name} ({member.uid}), {angle:.4g} degrees"
     own = [
-        tag("title", f"{name} ({member.uid}), {angle:.4g} degrees"),
+        tag("title", f"{tip}, kernel from {source}" if source else tip),
         tag("path", d="M" + "L".join(f"{number(px)} {number(py)}" for px, py in points), fill="none", stroke="#8c8c8c"),
         tag("circle", cx=start[0], cy=start[1], r=3, fill=INK),
     ]
@@ -160,6 +175,10 @@ def _draw_member(
         own.append(text(shorten(name, card.width, size), x, at, size, text_anchor="middle", font_weight="600"))
         said = f"{_fitting(shown_uid, card.width - 30, size - 1)} {said}"
     own.append(text(said, x, at + size + 1, size - 1, fill=GREY, text_anchor="middle"))
+    if source:
+        last = max(source.rfind(":"), source.rfind("@"))
+        arrow = shorten(f"← {source[last:] if is_short_source and last > 0 else source}", card.width, size - 1)
+        own.append(text(arrow, x, at + 2 * size + 1, size - 1, fill=GREY, text_anchor="middle"))
     return tag("g", *own)
 
 

@@ -38,6 +38,8 @@ class RingMember:
         (row, col), row 0 at the top: what stands for the unit, or None.
     tuning
         (n,) its response to what is turned through 360 degrees in n equal steps, the first at 0; or None.
+    source
+        Where the kernel leads from, any text, such as a unit's short name; drawn below it.
 
     Raises
     ------
@@ -52,6 +54,7 @@ class RingMember:
     angle_deg: float | None = None
     kernel: ArrayLike | None = None
     tuning: ArrayLike | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         place = f"family member {self.uid}"

@@ -10,17 +10,16 @@ from circuitgraph.bundle.unit_edges import read_edge
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.catalogue.families import FamilyRecord
 from circuitgraph.draw import Picture
-from circuitgraph.draw.family import RingMember, draw_family
+from circuitgraph.draw.family import MOST_ON_RING, RingMember, draw_family
 from circuitgraph.errors import UnknownUnitError
 from circuitgraph.figures.families import FoundFamily, find_family
 from circuitgraph.figures.labels import names_of, short_name
 from circuitgraph.figures.tuning import tuning_of
 from circuitgraph.graph import CircuitEdge
+from circuitgraph.ids import UnitId
 from circuitgraph.records import Family, Member
 
 __all__ = ["family_figure"]
-
-_LIMIT = 36
 
 
 def family_figure(
@@ -29,7 +28,7 @@ def family_figure(
     *,
     catalogue: BaseCatalogue | None = None,
     up: str | None = None,
-    limit: int = _LIMIT,
+    limit: int = MOST_ON_RING,
     title: str = "",
 ) -> Picture:
     """Draw a family in order of orientation.
@@ -45,7 +44,7 @@ def family_figure(
     up
         Draw the kernel from this unit to each member; from the strongest upstream unit of each, by l2, if None.
     limit
-        Most units on the ring; the picture says how many there are.
+        Most units on the ring, at most 32; the picture says how many there are.
 
     Raises
     ------
@@ -69,16 +68,28 @@ def family_figure(
                 member.angle_deg,
                 None if edge is None else edge.kernel,
                 curves.get(member.unit),
+                source="" if edge is None or up is not None else short_name(edge.up),
             )
         )
     said = title or f"{found.name} of {short_name(found.layer)}"
-    return draw_family(ring, title=said, limit=limit)
+    return draw_family(ring, title=said, limit=limit, note=_note([edge for edge in kernels.values() if edge], up))
+
+
+def _note(edges: Sequence[CircuitEdge], up: str | None) -> str:
+    """Say which kernels are drawn."""
+    if not edges:
+        return ""
+    if up is not None:
+        return f"Kernels: from {short_name(edges[0].up)}."
+    layers = {short_name(str(UnitId.parse(edge.up).layer_id)) for edge in edges}
+    where = f"unit of {layers.pop()}" if len(layers) == 1 else "upstream unit"
+    return f"Kernels: from the {where} that is strongest for each by l2; it stands below the kernel, after ←."
 
 
 def _shown(members: Sequence[Member], limit: int) -> list[Member]:
     """Return the members that the ring shows: kernels of others are not read."""
     turned = [member for member in members if member.angle_deg is not None]
-    return sorted(turned, key=lambda member: ((member.angle_deg or 0.0) % 360, member.unit))[:limit]
+    return sorted(turned, key=lambda member: ((member.angle_deg or 0.0) % 360, member.unit))[: min(limit, MOST_ON_RING)]
 
 
 def _label(family: FoundFamily, name: str) -> str:

@@ -222,6 +222,16 @@ def test_a_family_stands_in_order_of_its_angles_with_kernels_from_the_bundle(bun
     same = FamilyRecord.from_family(family, author=ADA, date=DATE)
     assert family_figure(same, bundle).svg == figure.svg
     assert same._repr_svg_() == family._repr_svg_()
+    strongest = {
+        member.unit: max(range(20), key=lambda up: float(np.linalg.norm(bundle.kernel(f"layer1:{up}", member.unit))))
+        for member in members
+        if member.angle_deg is not None
+    }
+    words = texts(figure.svg)
+    assert sum(word.startswith("← ") for word in words) == len(strongest)
+    assert {f"← layer1:{up}" for up in strongest.values()} <= set(words)
+    assert any(word.startswith("Kernels: from the unit of layer1 that is strongest for each by l2") for word in words)
+    assert "Kernels: from layer1:3." in texts(family_figure(family, bundle, up="layer1:3").svg)
     one = family_figure(family, bundle, up="layer1:3")
     assert one.svg != figure.svg
 
