@@ -245,6 +245,30 @@ def test_another_claim_takes_the_place_of_one_and_both_stay(user: Asking, claim:
     assert [item.code for item in other.evidence] == ["joint_tuning"]
 
 
+def test_of_two_who_replace_one_claim_the_second_is_told(user: Asking) -> None:
+    claim = claim_at(user, user.post("/claims/new", {**NEW, "subject": "net/layer2:2", "object": "feature:dog"}))
+    address = f"/claim/{claim.id[6:]}"
+    assert 'id="replaced"' not in user.get(address).text
+    sent = {"predicate": "detects", "object": "feature:dog", "statement": "Snouts only.", "keep_evidence": "1"}
+    first = claim_at(user, user.post(f"{address}/supersede", sent))
+    assert 'id="beside"' not in user.get(f"/claim/{first.id[6:]}").text
+    old = user.get(address).text
+    # above its forms
+    assert old.index('id="replaced"') < old.index(f"/claim/{first.id[6:]}") < old.index("<form method")
+    answer = user.post(f"{address}/supersede", {**sent, "statement": "Ears only."})
+    second = claim_at(user, answer)
+    page = user.get(answer.header("location")).text
+    assert "the one before had been replaced already" in page
+    notice = page.partition('id="beside"')[2].partition("</p>")[0]
+    assert f"/claim/{first.id[6:]}" in notice
+    assert f"/claim/{second.id[6:]}" not in notice
+    data = user.get(f"/claim/{second.id[6:]}.json").json()["data"]
+    assert first.id in [each["id"] for each in data["beside"]]
+    # what is sent twice is one claim, and nobody's second
+    again = user.post(f"{address}/supersede", {**sent, "statement": "Ears only."})
+    assert again.header("location").endswith("?done=known")
+
+
 def _own() -> dict[str, str]:
     return {"code": "joint_tuning", "evidence": "All ways round."}
 

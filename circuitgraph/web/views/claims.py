@@ -51,6 +51,7 @@ _DONE = {
     "disputed": "Your dispute is in the catalogue; the claim is shown as disputed.",
     "supported": "Your support is in the catalogue.",
     "superseded": "Your claim is in the catalogue, in the place of the one before.",
+    "superseded too": "Your claim is in the catalogue, but the one before had been replaced already.",
 }
 
 
@@ -153,7 +154,9 @@ def claim_page(
     state = claim_states(catalogue, [claim.id], vocabulary=words.vocabulary)[claim.id]
     answers = catalogue.get_many(catalogue.responses(claim.id)[:_ANSWERS])
     chain = history(catalogue, claim.id)
-    others = [*state.rivals, *state.superseded_by, *claim.supersedes][:_ANSWERS]
+    before = claim_states(catalogue, claim.supersedes, vocabulary=words.vocabulary)
+    beside = [uid for each in before.values() for uid in each.superseded_by if uid != claim.id]
+    others = [*state.rivals, *state.superseded_by, *claim.supersedes, *beside][:_ANSWERS]
     said = {each.id: _short(each, words) for each in catalogue.get_many(others)}
     notes = []
     if len(chain.entries) > _ENTRIES:
@@ -174,6 +177,7 @@ def claim_page(
         "answers": [_answer(each) for each in answers],
         "rivals": [said[uid] for uid in state.rivals if uid in said],
         "superseded_by": [said[uid] for uid in state.superseded_by if uid in said],
+        "beside": [said[uid] for uid in dict.fromkeys(beside) if uid in said],
         "supersedes": [said[uid] for uid in claim.supersedes if uid in said],
         "history": chain.as_dict()["entries"][-_ENTRIES:],
         "history_address": history_address(claim.subject),

@@ -87,11 +87,14 @@ def _answering(form: str) -> Callable[[Explorer, Asked], str | Page]:
     def act(explorer: Explorer, asked: Asked) -> str | Page:
         author = _author(explorer, asked)
         claim = explorer.need_catalogue().get(f"claim:{asked.parts['hash']}")
+        had_been_replaced = bool(explorer.need_catalogue().superseding([claim.id]).get(claim.id))
         try:
             done = make(explorer, claim, asked, author)
         except CircuitGraphError as error:
             return claim_page(explorer, claim, asked, form=form, fault=_fault(error))
         said = {"dispute": "disputed", "support": "supported", "supersede": "superseded"}[form]
+        if form == "supersede" and had_been_replaced:
+            said = "superseded too"
         follows = done.claim if form == "supersede" else claim
         return with_query(address_of(follows.id), done=said if done.is_new else "known")
 
