@@ -191,7 +191,7 @@ def draw_kernel(
     heading = clean(title)
     margin = 16.0
     width = max(220.0, cols * cell + 2 * margin)
-    lines = wrap(heading, width - 2 * margin, 14.5) if heading else []
+    lines = _heading_lines(heading, width - 2 * margin) if heading else []
     head = 14.0 + 20.0 * len(lines)
     left = (width - cols * cell) / 2
     parts = kernel_cells(weights, left, head, cell, full, anchor=centre, marks=not printed)
@@ -230,6 +230,14 @@ def draw_kernel(
         "; ".join(facts) + "."
     )
     return Picture.compose(parts, width=width, height=y + 38, title=heading or "Kernel", desc=desc)
+
+
+def _heading_lines(heading: str, width: float) -> list[str]:
+    """Break a heading that is too long at its arrow, then at spaces, into four lines at most."""
+    first, arrow, second = heading.partition(" → ")
+    if not arrow or wrap(heading, width, 14.5, lines=1) == [heading]:
+        return wrap(heading, width, 14.5, lines=4)
+    return [*wrap(first, width, 14.5), *wrap(f"→ {second}", width, 14.5)]
 
 
 def _fitting(line: str, width: float) -> float:

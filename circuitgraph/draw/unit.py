@@ -28,6 +28,7 @@ _PER_ROW = 4
 _CARD = (_WIDTH - 2 * _MARGIN) / _PER_ROW
 _KERNEL = 124.0
 _CARD_HEIGHT = _KERNEL + 58
+_SCALE = 190.0
 _MOST_EDGES, _MOST_IMAGES = 24, 6
 
 
@@ -88,6 +89,9 @@ def draw_unit(
     }
     for side, (edges, count, _) in sides.items():
         _check_side(unit, side, edges, count)
+    heads = {side: _head(side, len(edges), count, by) for side, (edges, count, _) in sides.items()}
+    # beside them stands the scale; bold letters are wider
+    size = min(13.0, (_WIDTH - 2 * _MARGIN - _SCALE - 12) / (0.6 * max(map(len, heads.values()))))
     heading = brief(title, 1000) or name
     parts: list[Markup] = [text(shorten(heading, _WIDTH - 32, 16.5), _MARGIN, 26, 16, font_weight="600")]
     y = 42.0
@@ -97,9 +101,11 @@ def draw_unit(
             more, y = _draw_middle(unit, name, facts, images, y)
             parts += more
         whole = len(edges) if count is None else count
-        more, y, words = _draw_side(side, edges, whole, whose, names=names, y=y, by=by, scale=scale)
+        head = text(heads[side], _MARGIN, y + 14, size, font_weight="600")
+        more, y, words = _draw_side(side, edges, whole, whose, names=names, y=y, scale=scale)
+        parts.append(head)
         parts += more
-        said.append(words)
+        said.append(f"{heads[side]}{words}")
     shown = [edge for edges, _, _ in sides.values() for edge in edges[:_MOST_EDGES]]
     if shown:
         legend = "Σ: sum of weights."
@@ -125,6 +131,12 @@ def _short(uid: str) -> str:
     return uid.partition("/")[2] or uid
 
 
+def _head(side: str, given: int, count: int | None, by: str) -> str:
+    shown, whole = min(given, _MOST_EDGES), given if count is None else count
+    said = f"{side}: showing {shown:,} of {whole:,}"
+    return f"{said}, the strongest by {brief(by, 30)}" if whole > shown > 0 else said
+
+
 def _draw_side(
     side: str,
     edges: list[CircuitEdge],
@@ -133,19 +145,15 @@ def _draw_side(
     *,
     names: Mapping[str, str],
     y: float,
-    by: str,
     scale: float | None,
 ) -> tuple[list[Markup], float, str]:
+    """Draw what is below a side's head; return it with where it ends and what it says."""
     shown = edges[:_MOST_EDGES]
     full = check_scale(scale, [edge.kernel for edge in shown], "drawing a unit")
-    said = f"{side}: showing {len(shown):,} of {whole:,}"
-    if whole > len(shown) > 0:
-        said += f", the strongest by {brief(by, 30)}"
-    parts = [text(said, _MARGIN, y + 14, 13, font_weight="600")]
     if not shown:
         note = "No edge." if not whole else "None was given."
-        return [*parts, text(note, _MARGIN, y + 34, 11, fill=GREY)], y + 52, f"{said}."
-    parts += scale_bar(_WIDTH - _MARGIN - 190, y + 4, 190, full)
+        return [text(note, _MARGIN, y + 34, 11, fill=GREY)], y + 52, "."
+    parts = scale_bar(_WIDTH - _MARGIN - _SCALE, y + 4, _SCALE, full)
     notes: list[str] = []
     if any(is_inside(edge.anchor, edge.kernel) for edge in shown):
         notes.append("Outlined: the downstream unit's own position.")
@@ -165,7 +173,7 @@ def _draw_side(
         up, down = (name, "it") if side == "Upstream" else ("it", name)
         words.append(f"{up} {WORDS[edge_kind(edge)]} {down} (sum {signed(edge.sum, 3)})")
     y += -(-len(shown) // _PER_ROW) * tall + 4
-    return parts, y, f"{said}: {'; '.join(words)}."
+    return parts, y, f": {'; '.join(words)}."
 
 
 def _draw_card(edge: CircuitEdge, other: str, name: str, x: float, y: float, scale: float) -> Markup:

@@ -101,6 +101,15 @@ def test_a_hostile_title_is_text_and_nothing_else() -> None:
     picture.svg.encode("utf-8")
 
 
+def test_a_title_too_long_for_a_line_breaks_at_its_arrow_and_is_not_cut() -> None:
+    title = "family: windows (mixed4b:37) → family: car (mixed4c:41)"
+    lines = _words(draw_kernel(np.eye(5), title=title))[:3]
+    assert lines == ["family: windows", "(mixed4b:37)", "→ family: car (mixed4c:41)"]
+    assert _words(draw_kernel(np.eye(5), title="b:37 → c:41"))[0] == "b:37 → c:41"
+    endless = _words(draw_kernel(np.eye(5), title="an endless title " * 50))
+    assert endless[3].endswith("…")
+
+
 def test_a_title_of_control_characters_is_no_title() -> None:
     assert "<title id" in draw_kernel([[1.0]], title="\x00\x01").svg
     assert ">Kernel</title>" in draw_kernel([[1.0]], title="\x00\x01").svg

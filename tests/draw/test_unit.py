@@ -193,3 +193,18 @@ def test_edges_of_other_units_and_counts_that_cannot_be_are_refused() -> None:
         draw_unit(CAR, _upstream(), [], upstream_count=2)
     with pytest.raises(ShapeError, match="scale is -1"):
         draw_unit(CAR, _upstream(), [], scale=-1)
+
+
+@pytest.mark.parametrize("by", ["l2", "excitation at top", "share of the target's input"])
+def test_the_heads_keep_clear_of_the_scale_beside_them(by: str) -> None:
+    picture = draw_unit(CAR, _upstream(8), _downstream(8), upstream_count=10_240, downstream_count=2048, by=by)
+    heads = [each for each in _root(picture).iter(f"{SVG}text") if "showing" in str(each.text)]
+    assert [head.text for head in heads] == [
+        f"Downstream: showing 8 of 2,048, the strongest by {by}",
+        f"Upstream: showing 8 of 10,240, the strongest by {by}",
+    ]
+    for head in heads:
+        # bold letters of the stack's fonts take 0.6 em
+        end = float(head.attrib["x"]) + 0.6 * float(head.attrib["font-size"]) * len(str(head.text))
+        assert end <= 720 - 16 - 190 - 11
+        assert float(head.attrib["font-size"]) >= 9.5
