@@ -134,7 +134,7 @@ def draw_grid(
     for (row, col), place in np.ndenumerate(columns):
         if place < 0:
             continue
-        tip = _tip(up.told(place), down.told(row), weights[row, place])
+        tip = _tip(up.told(int(place)), down.told(row), weights[row, place])
         at = _turned_anchor(anchor, down.angles_deg[row], weights) if found else anchor
         parts += _tile(shown[row, place], plan, row, col, full, anchor=at, tip=tip)
         if found:
