@@ -8,9 +8,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from circuitgraph.bundle.describe import Description
+from circuitgraph.errors import BundleError
 from circuitgraph.web.page import Asked, with_query
 
-__all__ = ["Paging", "choice", "table_values", "turned_to", "whole_number"]
+__all__ = ["Paging", "choice", "table_values", "turned_to", "wanted_number", "whole_number"]
 
 _LIMIT = re.compile("; (?:more with|raise) --limit.*$")
 
@@ -28,6 +29,30 @@ def whole_number(asked: Asked, name: str, default: int, *, least: int = 0, most:
     if not (given.isascii() and given.isdigit() and len(given) <= 9):
         return default
     return min(max(int(given), least), most)
+
+
+def wanted_number(asked: Asked, name: str, default: int, *, least: int = 0, most: int) -> int:
+    """Return a number of an address, the default where there is none.
+
+    Raises
+    ------
+    BundleError
+        It is no number, or out of bounds.
+
+    Examples
+    --------
+    >>> wanted_number(Asked({}, {"limit": "40"}), "limit", 12, least=1, most=200)
+    40
+    """
+    text = asked.query.get(name, "").strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= most):
+        raise BundleError(
+            f"looking: {name}={text[:40]!r}, a whole number from {least} to {most} is wanted.",
+            hint=f"Give {name}={default}.",
+        )
+    return int(text)
 
 
 def choice(asked: Asked, name: str, known: Sequence[str], default: str) -> str:

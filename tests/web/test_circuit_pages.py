@@ -217,6 +217,8 @@ def test_the_saved_record_is_what_was_shown(writing: Asking, monkeypatch: pytest
     with Catalogue.open(writing.catalogue) as opened:
         record = next(each for each in opened.documents(CircuitRecord) if each.title == "My head")
     assert where == f"/circuit/{record.uid.removeprefix('circuit:')}"
+    # sizes of kernels as in the draft
+    assert "5×5</td>" in writing.get(where).text
     assert [(unit.uid, unit.role) for unit in record.units] == [(row["unit"], row["role"]) for row in shown["units"]]
     assert [(edge.up, edge.down) for edge in record.edges] == [(row["up"], row["down"]) for row in shown["edges"]]
     assert [edge.sum for edge in record.edges] == pytest.approx([row["sum"] for row in shown["edges"]], rel=1e-5)

@@ -203,7 +203,12 @@ def test_a_history_holds_all_that_was_said_about_a_thing_with_what_it_superseded
     assert said["old"].id[6:] in page.text
     of_claim = user.get(f"/history/{said['old'].id}.json").json()["data"]["entries"]
     assert [entry["id"] for entry in of_claim] == [said["old"].id, said["new"].id]
-    assert user.get("/history/net/layer2:7777").status == 200
+    # a unit that is there, of which nothing was said
+    subjects = {line["subject"] for line in every(user)}
+    silent = next(unit for n in range(16) if (unit := f"net/layer1:{n}") not in subjects)
+    assert user.get(f"/history/{silent}.json").json()["data"]["count"] == 0
+    for wrong in ("net/layer2:7777", "net/layer9", "zz", "other/layer1:3", "feature:zz"):
+        assert user.get(f"/history/{wrong}").status == 404, wrong
     assert user.get("/history/:::").status == 400
 
 

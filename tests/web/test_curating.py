@@ -207,10 +207,10 @@ def test_a_dispute_is_a_claim_about_the_claim_with_its_evidence(user: Asking, cl
 
 def test_a_dispute_that_says_nothing_comes_back(user: Asking, claim: Claim) -> None:
     before = user.written()
-    answer = user.post(f"/claim/{claim.id[6:]}/dispute", {"why": " ", "reference": "kept"})
+    answer = user.post(f"/claim/{claim.id[6:]}/dispute", {"why": " ", "reference": "10.1000/kept"})
     assert "it is not said why" in fault_of(answer)
     assert '<details open id="dispute">' in answer.text
-    assert typed_in(answer, "dispute", "reference") == "kept"
+    assert typed_in(answer, "dispute", "reference") == "10.1000/kept"
     # what was typed into one form does not stand in another
     assert typed_in(answer, "support", "reference") == ""
     assert user.written() == before
@@ -243,6 +243,25 @@ def test_another_claim_takes_the_place_of_one_and_both_stay(user: Asking, claim:
     bare = {name: value for name, value in sent.items() if name != "keep_evidence"}
     other = claim_at(user, user.post(f"/claim/{new.id[6:]}/supersede", {**bare, **_own()}))
     assert [item.code for item in other.evidence] == ["joint_tuning"]
+
+
+@pytest.mark.parametrize("name", ["reference", "evidence_reference"])
+@pytest.mark.parametrize("text", ["javascript:alert(1)", "my notes", "https://", "see https://example.org"])
+def test_a_reference_is_a_doi_or_an_address(user: Asking, name: str, text: str) -> None:
+    before = user.written()
+    answer = user.post("/claims/new", {**NEW, "statement": "Other cars.", name: text})
+    assert "is neither a DOI nor an address" in fault_of(answer)
+    assert typed_in(answer, "new", name) == text
+    assert user.written() == before
+
+
+def test_a_reference_that_stood_there_before_may_stay(user: Asking) -> None:
+    made = make_claim("net/layer2:4", "detects", "feature:dog", author=ADA, date=TODAY, reference="A book, page 3")
+    with Catalogue.open(user.catalogue) as catalogue:
+        claim = add_claim(catalogue, made).claim
+    sent = {"predicate": "detects", "object": "feature:dog", "statement": "Heads.", "reference": claim.reference}
+    new = claim_at(user, user.post(f"/claim/{claim.id[6:]}/supersede", sent))
+    assert new.reference == claim.reference
 
 
 def test_of_two_who_replace_one_claim_the_second_is_told(user: Asking) -> None:

@@ -217,9 +217,16 @@ def test_a_kernel_has_a_page_with_its_weights(seen: Asking, handwritten: Path) -
     assert figure_text(data["scalars"]["top"]) in page.text
 
 
+@pytest.mark.parametrize("wrong", ["-1", "0", "NaN", "1000000000", "201", "1e2", "²", "x" * 300])
+def test_a_number_of_rows_that_cannot_be_is_refused(seen: Asking, wrong: str) -> None:
+    answer = seen.get(f"/unit/{CAR}.json?limit={quote(wrong)}")
+    assert answer.status == 400
+    assert "a whole number from 1 to 200 is wanted" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("wrong", ["net", "-", "l2x", "__class__", "'; DROP", ""])
 def test_an_order_that_there_is_not_is_the_usual_one(seen: Asking, wrong: str) -> None:
-    page = seen.get(f"/unit/{CAR}.json?by={quote(wrong)}&limit=-3&up_from=x&down_from=999999999").json()
+    page = seen.get(f"/unit/{CAR}.json?by={quote(wrong)}&up_from=x&down_from=999999999").json()
     assert page["data"]["by"] == "l2"
     assert page["address"] == f"/unit/{CAR}"
 

@@ -13,9 +13,10 @@ from circuitgraph.catalogue.wording import CODE_WORDS, say_verb
 from circuitgraph.errors import CircuitGraphError, ClaimError
 from circuitgraph.ids import kind_of
 from circuitgraph.web.explorer import Explorer
+from circuitgraph.web.links import web_link
 from circuitgraph.web.page import Asked
 
-__all__ = ["FORMS", "answer_forms", "choices", "confidence_of", "day_of", "evidence_of", "new_form"]
+__all__ = ["FORMS", "answer_forms", "choices", "confidence_of", "day_of", "evidence_of", "new_form", "reference_of"]
 
 FORMS = ("dispute", "support", "supersede")
 """The forms of a claim's page."""
@@ -111,15 +112,33 @@ def confidence_of(asked: Asked) -> float | None:
     return value
 
 
+def reference_of(asked: Asked, name: str = "reference", *, kept: str = "") -> str:
+    """Return the reference that was typed, if any; `kept` is one that stood there before, and may stay.
+
+    Raises
+    ------
+    ClaimError
+        It is neither a DOI nor an address on the web.
+    """
+    given = asked.query.get(name, "").strip()
+    if given and given != kept and not web_link(given):
+        raise ClaimError(
+            f"reference {given[:80]!r} is neither a DOI nor an address.",
+            hint="Write 10.23915/distill.00024.001 or https://distill.pub/2020/circuits, or leave it empty.",
+        )
+    return given
+
+
 def evidence_of(asked: Asked) -> tuple[Evidence, ...]:
     """Return the evidence that was typed, if any.
 
     Raises
     ------
     ClaimError
-        It is not said of which kind it is, or it does not hold what it should.
+        It is not said of which kind it is, or it does not hold what it should, as a DOI or an address.
     """
-    code, statement, reference = (asked.query.get(name, "").strip() for name in _EVIDENCE)
+    code, statement = (asked.query.get(name, "").strip() for name in _EVIDENCE[:2])
+    reference = reference_of(asked, _EVIDENCE[2])
     if code:
         return (make_evidence(code, statement=statement, reference=reference),)
     if statement or reference:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from circuitgraph.catalogue.claims import PREDICATES, Claim, Evidence
-from circuitgraph.catalogue.finding import describe_claims, resolve_subject
+from circuitgraph.catalogue.finding import describe_claims, known_networks, resolve_subject
 from circuitgraph.catalogue.history import history
 from circuitgraph.catalogue.listing import CLAIM_STATES, Listing, list_claims, list_contributions
 from circuitgraph.catalogue.releases import list_releases, read_release
@@ -238,6 +238,8 @@ def view_history(explorer: Explorer, asked: Asked) -> Page:
     uid = resolve_subject(catalogue, asked.parts["uid"])
     found = history(catalogue, uid)
     entries = found.as_dict()["entries"]
+    if not entries:
+        _check_is_there(explorer, uid)
     # the last are what a reader wants first
     last = max(0, (len(entries) - 1) // _ENTRIES * _ENTRIES)
     paging = Paging(whole_number(asked, "first", last, most=10**9), len(entries), _ENTRIES)
@@ -265,6 +267,28 @@ def view_history(explorer: Explorer, asked: Asked) -> Page:
         versions=versions_of(explorer, uid),
         notes=tuple(notes),
     )
+
+
+def _check_is_there(explorer: Explorer, uid: str) -> None:
+    """Refuse what is in no open bundle and of which nothing was ever said.
+
+    Raises
+    ------
+    UnknownNetworkError, UnknownLayerError, UnknownUnitError, UnknownFeatureError
+        It is not there.
+    """
+    kind = kind_of(uid)
+    if kind == "feature":
+        explorer.need_catalogue().vocabulary().get(uid)
+    elif kind in ("network", "layer", "unit", "family", "edge") and uid not in known_networks(
+        explorer.need_catalogue()
+    ):
+        bundle = explorer.bundle(uid)
+        if kind == "layer":
+            bundle.layer(uid)
+        elif kind in ("unit", "edge"):
+            for each in uid.split(" -> "):
+                bundle.unit(each)
 
 
 def view_review(explorer: Explorer, asked: Asked) -> Page:

@@ -21,7 +21,7 @@ from circuitgraph.errors import CatalogueError, CircuitGraphError, UnknownFeatur
 from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.page import Action, Asked, Page, Route, Ways, address_of, with_query
 from circuitgraph.web.versions import versions_of
-from circuitgraph.web.views.claim_forms import choices, confidence_of, day_of, evidence_of, new_form
+from circuitgraph.web.views.claim_forms import choices, confidence_of, day_of, evidence_of, new_form, reference_of
 from circuitgraph.web.views.claims import claim_page
 
 __all__ = ["ACTIONS", "ROUTES", "act_add", "view_new"]
@@ -70,7 +70,7 @@ def act_add(explorer: Explorer, asked: Asked) -> str | Page:
             statement=typed["statement"].strip(),
             evidence=evidence_of(asked),
             confidence=confidence_of(asked),
-            reference=typed["reference"].strip(),
+            reference=reference_of(asked),
             author=author,
             date=day,
         )
@@ -114,7 +114,7 @@ def _answer(asked: Asked) -> dict[str, Any]:
         "why": asked.query.get("why", "").strip(),
         "evidence": evidence_of(asked),
         "confidence": confidence_of(asked),
-        "reference": asked.query.get("reference", "").strip(),
+        "reference": reference_of(asked),
     }
 
 
@@ -135,7 +135,7 @@ def _supersede(explorer: Explorer, claim: Claim, asked: Asked, author: Author) -
         negated=typed["negated"],
         statement=typed["statement"].strip(),
         confidence=confidence_of(asked),
-        reference=typed["reference"].strip(),
+        reference=reference_of(asked, kept=claim.reference),
         evidence=(*kept, *evidence_of(asked)),
     )
 

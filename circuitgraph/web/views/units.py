@@ -30,7 +30,7 @@ from circuitgraph.figures import kernel_figure, unit_figure
 from circuitgraph.figures.labels import names_of, short_name
 from circuitgraph.ids import UnitId, kind_of
 from circuitgraph.kernels import SCALARS, summarise
-from circuitgraph.web.asking import Paging, choice, table_values, whole_number
+from circuitgraph.web.asking import Paging, choice, table_values, wanted_number, whole_number
 from circuitgraph.web.citing import cite_thing
 from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.memory import remembered
@@ -56,7 +56,7 @@ def view_unit(explorer: Explorer, asked: Asked) -> Page:
     bundle, unit = _unit(explorer, asked.parts["uid"])
     uid = str(unit)
     by = choice(asked, "by", _ORDERS, "l2")
-    limit = whole_number(asked, "limit", _ROWS, least=1, most=_MOST_ROWS)
+    limit = wanted_number(asked, "limit", _ROWS, least=1, most=_MOST_ROWS)
     catalogue = explorer.catalogue
     said = None if catalogue is None else show_subject(catalogue, uid, limit=_CLAIMS_SHOWN)
     edges = {} if bundle is None else {side: _edges(bundle, uid, side, by, limit, asked, at) for side, at in _SIDES}
