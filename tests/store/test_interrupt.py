@@ -344,6 +344,7 @@ def test_an_append_killed_at_a_random_moment_has_all_that_was_acknowledged_and_i
 
 
 # without the catalogue, since with claims in the database a bulk load is refused
+@pytest.mark.slow
 def test_a_bulk_load_whose_loader_was_killed_is_made_whole_by_the_same_command(
     bulk_loader: Loader, bundle: Bundle
 ) -> None:
