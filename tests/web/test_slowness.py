@@ -277,3 +277,10 @@ def test_strangers_are_let_in_only_to_look(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "--public" in done.stderr
+
+
+def test_what_is_written_to_a_browser_goes_out_at_once() -> None:
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
