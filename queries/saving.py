@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from circuitgraph.errors import MotifError
@@ -11,7 +12,7 @@ from queries.base import Match, MotifResult
 if TYPE_CHECKING:
     from circuitgraph.store import Store
 
-__all__ = ["motif_row", "save_result"]
+__all__ = ["match_of_row", "motif_row", "save_result"]
 
 _LARGEST = 2**63 - 1
 _OWN = ("id", "motif", "score", "effect", "p", "q", "null", "verdict", "notes", "bindings")
@@ -70,4 +71,18 @@ def motif_row(result: MotifResult[Match], match: Match) -> dict[str, Any]:
         "roles": [role for role, _, _ in bindings],
         "positions": [position for _, position, _ in bindings],
         "units": [str(unit) for _, _, unit in bindings],
+    }
+
+
+def match_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the match that `motif_row` wrote, as `Match.to_dict` gave it; its notes hold those of the search too."""
+    bindings = zip(row["roles"] or (), row["positions"] or (), row["units"] or (), strict=True)
+    return {
+        "shares": {},
+        **json.loads(row["details"] or "{}"),
+        "id": row["uid"],
+        **{name: row[name] for name in ("motif", "score", "effect", "p", "q", "verdict")},
+        "null": row["null"] or "",
+        "notes": list(row["notes"] or ()),
+        "bindings": [list(binding) for binding in bindings],
     }

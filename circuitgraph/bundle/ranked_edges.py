@@ -213,25 +213,10 @@ def edges_at(bundle: Bundle, unit: str, side: Side) -> list[FarEdges]:
 
 
 def _sizes_into(bundle: Bundle, layer: str, channel: int) -> Iterator[FarEdges]:
-    found, total = [], 0.0
-    for part in bundle.blocks:
-        if part.down != layer or not part.row_start <= channel < part.row_stop:
-            continue
-        place = channel - part.row_start
-        kernels = bundle.stored(part)[place]
-        ups = np.arange(len(kernels))
-        if part.up_file is not None:
-            ups = np.array(bundle.up_channels(part)[place : place + 1])
-            kernels, ups = kernels[np.newaxis][ups >= 0], ups[ups >= 0]
-        sizes = summarise_grid(kernels[np.newaxis], part.anchor, ("l1", "l2"))
-        total += float(sizes["l1"].astype(np.float64).sum())
-        found.append((part.up, ups, sizes["l1"], sizes["l2"]))
-    for up, ups, l1, l2 in found:
-        # in float64, as the tables of edges have it
-        whole = l1.astype(np.float64)
-        shares = (whole / total if total > 0 else np.zeros_like(whole)).astype(np.float32)
-        there = np.flatnonzero(l1 > 0)
-        yield FarEdges(up, ups[there].astype(np.int64), l1[there], l2[there], shares[there])
+    for part, ups, _, scalars in _measured_into(bundle, layer, channel, ("l1", "l2")):
+        there = np.flatnonzero(scalars["l1"] > 0)
+        sizes = (scalars[name][there] for name in ("l1", "l2", "share_in"))
+        yield FarEdges(part.up, ups[there].astype(np.int64), *sizes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +269,19 @@ def shares_into(bundle: Bundle, unit: str) -> dict[str, NDArray[np.float32]]:
 
 
 def _into(bundle: Bundle, unit: UnitId, channel: int, by: str) -> Iterator[_Some]:
-    layer, found, total = str(unit.layer_id), [], 0.0
+    needed = ("l1",) if by in ("l1", "share_in") else ("l1", by)
+    for part, ups, kernels, scalars in _measured_into(bundle, str(unit.layer_id), channel, needed):
+        yield _into_part(part, ups, kernels, scalars, by)
+
+
+def _measured_into(
+    bundle: Bundle, layer: str, channel: int, needed: Sequence[str]
+) -> Iterator[tuple[BlockInfo, NDArray[Any], NDArray[np.float32], dict[str, NDArray[np.float32]]]]:
+    """Yield block, upstream channels, (edge, row, col) kernels and scalars of all that leads into a neuron.
+
+    The scalars are those that are `needed`, of which l1 is one, and share_in.
+    """
+    found, total = [], 0.0
     for part in bundle.blocks:
         if part.down != layer or not part.row_start <= channel < part.row_stop:
             continue
@@ -294,7 +291,6 @@ def _into(bundle: Bundle, unit: UnitId, channel: int, by: str) -> Iterator[_Some
         if part.up_file is not None:
             ups = np.array(bundle.up_channels(part)[place : place + 1])
             kernels, ups = kernels[np.newaxis][ups >= 0], ups[ups >= 0]
-        needed = ("l1",) if by in ("l1", "share_in") else ("l1", by)
         scalars = summarise_grid(kernels[np.newaxis], part.anchor, needed)
         total += float(scalars["l1"].astype(np.float64).sum())
         found.append((part, ups, kernels, scalars))
@@ -302,7 +298,7 @@ def _into(bundle: Bundle, unit: UnitId, channel: int, by: str) -> Iterator[_Some
         # in float64, as the tables of edges have it
         l1 = scalars["l1"].astype(np.float64)
         scalars["share_in"] = (l1 / total if total > 0 else np.zeros_like(l1)).astype(np.float32)
-        yield _into_part(part, ups, kernels, scalars, by)
+        yield part, ups, kernels, scalars
 
 
 def _into_part(

@@ -176,7 +176,7 @@ class Bundle:
 
     def close(self) -> None:
         """Let go of what was read; memory maps close when no array uses them any more."""
-        for name in ("layers", "blocks", "directions", "families", "units"):
+        for name in ("layers", "blocks", "directions", "families", "units", "_called"):
             self.__dict__.pop(name, None)
 
     @property

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from circuitgraph.draw import Picture
     from circuitgraph.draw.image import EvidenceImage
 
-__all__ = ["Strength", "UnitView", "view_unit"]
+__all__ = ["Strength", "UnitView", "unit_row", "view_unit"]
 
 Strength = Literal[
     "l2",
@@ -202,7 +202,7 @@ def view_unit(
     into, out = (ranked[side] if ranked else rank_edges(bundle, name, side, by=by, limit=top) for side in sides)
     upstream = [read_edge(bundle, row["unit"], name, share_in=row["share_in"]) for row in into.rows[:top]]
     downstream = [read_edge(bundle, name, row["unit"], share_in=row["share_in"]) for row in out.rows[:top]]
-    row = _row(bundle, uid)
+    row = unit_row(bundle, uid)
     return UnitView(
         uid=name,
         layer=str(uid.layer_id),
@@ -227,8 +227,9 @@ def _notes(bundle: Bundle, edges: Sequence[CircuitEdge]) -> tuple[str, ...]:
     return tuple(approximation_notes(bundle, [(up, down) for up, down in ends]))
 
 
-def _row(bundle: Bundle, unit: UnitId) -> dict[str, Any]:
-    """Return a unit's row of the table of units; neurons stand there by layer and channel."""
+def unit_row(bundle: Bundle, unit: UnitId) -> dict[str, Any]:
+    """Return the row of a unit, which is there, in the table of units."""
+    # neurons stand there by layer and channel
     units = bundle.units
     if unit.channel is None:
         found = units.filter(pc.equal(units["uid"], str(unit)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from circuitgraph.figures.labels import names_of
 from queries.base import Match
 from queries.circuits import circuit_from_saved
 from queries.null_scores import Chance
+from queries.saving import match_of_row
 
 if TYPE_CHECKING:
     from circuitgraph.store import Store
@@ -99,14 +99,8 @@ def saved_matches(store: Store, network: str) -> dict[str, Any]:
             f"drawing a motif of {network}: the store has none.",
             hint="Save what a search finds (`circuitgraph motifs NAME BUNDLE --save`), or give a file with --from.",
         )
-    return {"matches": [_saved(row) for row in rows]}
-
-
-def _saved(row: Mapping[str, Any]) -> dict[str, Any]:
-    details = json.loads(row["details"] or "{}")
-    bindings = zip(row["roles"] or (), row["positions"] or (), row["units"] or (), strict=True)
-    own = {name: row[name] for name in ("motif", "score", "p", "q", "null", "verdict", *_OF_THE_SEARCH)}
-    return {**details, **own, "id": row["uid"], "bindings": [list(binding) for binding in bindings]}
+    # each may be of a search of its own
+    return {"matches": [{**match_of_row(row), **{name: row[name] for name in _OF_THE_SEARCH}} for row in rows]}
 
 
 def _sample(chance: Chance) -> NullSample:

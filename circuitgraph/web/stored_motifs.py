@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from circuitgraph.errors import MotifError, StoreUnavailableError, UnknownMatchE
 from circuitgraph.web.asking import whole_number
 from circuitgraph.web.explorer import Explorer
 from circuitgraph.web.page import Asked
+from queries.saving import match_of_row
 
 __all__ = ["stored_count", "stored_match", "stored_result"]
 
@@ -69,21 +69,6 @@ def stored_match(explorer: Explorer, uid: str) -> tuple[dict[str, Any], dict[str
 
 def _as_result(rows: Sequence[Mapping[str, Any]], network: str, motif: str) -> dict[str, Any]:
     """Return nodes of the store as the result of a search."""
-    matches = []
-    for row in rows:
-        details = json.loads(row["details"] or "{}")
-        bindings = zip(row["roles"] or (), row["positions"] or (), row["units"] or (), strict=True)
-        matches.append(
-            {
-                "shares": {},
-                **details,
-                "id": row["uid"],
-                **{name: row[name] for name in ("motif", "score", "effect", "p", "q", "verdict")},
-                "null": row["null"] or "",
-                "notes": list(row["notes"] or ()),
-                "bindings": [list(binding) for binding in bindings],
-            }
-        )
     first: Mapping[str, Any] = rows[0] if rows else {}
     return {
         "motif": motif,
@@ -95,5 +80,5 @@ def _as_result(rows: Sequence[Mapping[str, Any]], network: str, motif: str) -> d
         "cypher": "",
         "parameters": {},
         "seconds": 0.0,
-        "matches": matches,
+        "matches": [match_of_row(row) for row in rows],
     }

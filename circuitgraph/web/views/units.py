@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, cast, get_args
 
 import numpy as np
-import pyarrow.compute as pc
 
 from circuitgraph.bundle import Bundle
 from circuitgraph.bundle.approximations import approximation_notes
@@ -20,7 +19,7 @@ from circuitgraph.bundle.ranked_edges import (
     say_ranking,
 )
 from circuitgraph.bundle.unit_edges import read_edge
-from circuitgraph.bundle.unit_view import Strength
+from circuitgraph.bundle.unit_view import Strength, unit_row
 from circuitgraph.bundle.unit_view import view_unit as view_of
 from circuitgraph.catalogue.base import BaseCatalogue
 from circuitgraph.catalogue.page import SubjectPage, show_subject
@@ -149,12 +148,10 @@ def _facts(bundle: Bundle, unit: UnitId) -> dict[str, Any]:
         # those of a layer are few
         others = bundle.directions.uids(layer.uid)
         place, count = others.index(str(unit)), len(others)
-        row = bundle.units.filter(pc.equal(bundle.units["uid"], str(unit))).to_pylist()[0]
     else:
         others = []
         place, count = unit.channel, layer.unit_count
-        start = sum(each.unit_count for each in bundle.layers[: layer.index])
-        row = bundle.units.slice(start + place, 1).to_pylist()[0]
+    row = unit_row(bundle, unit)
 
     def at(index: int) -> str | None:
         if not 0 <= index < count:
